@@ -1,0 +1,157 @@
+/**
+ * The names that the wire protocol and SQL share: prepared statements (Parse,
+ * PREPARE, EXECUTE, Close, DEALLOCATE, DISCARD) and portals (Bind, DECLARE, FETCH,
+ * Close, CLOSE).
+ *
+ * Law: a name changes its meaning when the server confirms, never when the client
+ * asks. What was asked for and is not yet confirmed stands beside the confirmed
+ * meaning, and whoever uses the name must answer for all of them:
+ *   `Parse("", garbage) Close(S,"s") Parse("s","SELECT 1") Sync`
+ * fails at its first message and leaves the old "s" alive.
+ * So candidates(name) always holds the meaning that the server will use.
+ */
+
+/** A change to the names that takes effect when its confirmation arrives. */
+export type NameChange<Meaning> =
+  | { readonly kind: 'define_statement'; readonly name: string; readonly meaning: Meaning }
+  | { readonly kind: 'drop_statement'; readonly name: string }
+  | { readonly kind: 'drop_all_statements' }
+  /** Bind or DECLARE; `hold`: WITH HOLD. */
+  | { readonly kind: 'define_portal'; readonly name: string; readonly meaning: Meaning; readonly hold: boolean }
+  | { readonly kind: 'drop_portal'; readonly name: string }
+  | { readonly kind: 'drop_all_portals' };
+
+interface Slot<Meaning> {
+  confirmed: Meaning | null;
+  /** WITH HOLD: survives the transaction. */
+  hold: boolean;
+  /** Changes asked for and not confirmed, oldest first. */
+  readonly pending: NameChange<Meaning>[];
+}
+
+export class Names<Meaning> {
+  readonly #statements = new Map<string, Slot<Meaning>>();
+  readonly #portals = new Map<string, Slot<Meaning>>();
+
+  /** How many names are held, for the session's bound on memory. */
+  get size(): number {
+    return this.#statements.size + this.#portals.size;
+  }
+
+  /** Everything that prepared statement `name` may mean, the latest last; empty for an unknown name. */
+  statements(name: string): readonly Meaning[] {
+    return candidates(this.#statements.get(name));
+  }
+
+  /** Everything that portal `name` may mean, the latest last; empty for an unknown name. */
+  portals(name: string): readonly Meaning[] {
+    return candidates(this.#portals.get(name));
+  }
+
+  /** The client asked for `change`; the message that asks has been forwarded. */
+  request(change: NameChange<Meaning>): void {
+    switch (change.kind) {
+      case 'define_statement':
+        slotOf(this.#statements, change.name).pending.push(change);
+        break;
+      case 'define_portal':
+        slotOf(this.#portals, change.name).pending.push(change);
+        break;
+      case 'drop_statement':
+      case 'drop_all_statements':
+      case 'drop_portal':
+      case 'drop_all_portals':
+        break;
+    }
+  }
+
+  /** The server confirmed `change`. Confirmations come in the order of the requests. */
+  confirm(change: NameChange<Meaning>): void {
+    switch (change.kind) {
+      case 'define_statement': {
+        const slot = slotOf(this.#statements, change.name);
+        forget(slot, change);
+        slot.confirmed = change.meaning;
+        break;
+      }
+      case 'define_portal': {
+        const slot = slotOf(this.#portals, change.name);
+        forget(slot, change);
+        slot.confirmed = change.meaning;
+        slot.hold = change.hold;
+        break;
+      }
+      case 'drop_statement':
+        drop(this.#statements, change.name);
+        break;
+      case 'drop_all_statements':
+        for (const name of [...this.#statements.keys()]) drop(this.#statements, name);
+        break;
+      case 'drop_portal':
+        drop(this.#portals, change.name);
+        break;
+      case 'drop_all_portals':
+        for (const name of [...this.#portals.keys()]) drop(this.#portals, name);
+        break;
+    }
+  }
+
+  /** The server will not carry out `change`: what asked for it failed or was skipped. */
+  abandon(change: NameChange<Meaning>): void {
+    switch (change.kind) {
+      case 'define_statement':
+        abandonIn(this.#statements, change.name, change);
+        break;
+      case 'define_portal':
+        abandonIn(this.#portals, change.name, change);
+        break;
+      case 'drop_statement':
+      case 'drop_all_statements':
+      case 'drop_portal':
+      case 'drop_all_portals':
+        break;
+    }
+  }
+
+  /** The transaction is over: portals end with it, except cursors WITH HOLD. Prepared statements survive, ROLLBACK too. */
+  transactionEnded(): void {
+    if (this.#portals.size === 0) return;
+    for (const [name, slot] of this.#portals) if (!slot.hold) drop(this.#portals, name);
+  }
+}
+
+function candidates<Meaning>(slot: Slot<Meaning> | undefined): readonly Meaning[] {
+  if (slot === undefined) return [];
+  const meanings: Meaning[] = slot.confirmed === null ? [] : [slot.confirmed];
+  for (const change of slot.pending) if ('meaning' in change) meanings.push(change.meaning);
+  return meanings;
+}
+
+function slotOf<Meaning>(slots: Map<string, Slot<Meaning>>, name: string): Slot<Meaning> {
+  let slot = slots.get(name);
+  if (slot === undefined) {
+    slot = { confirmed: null, hold: false, pending: [] };
+    slots.set(name, slot);
+  }
+  return slot;
+}
+
+function forget<Meaning>(slot: Slot<Meaning>, change: NameChange<Meaning>): void {
+  const index = slot.pending.indexOf(change);
+  if (index >= 0) slot.pending.splice(index, 1);
+}
+
+function drop<Meaning>(slots: Map<string, Slot<Meaning>>, name: string): void {
+  const slot = slots.get(name);
+  if (slot === undefined) return;
+  slot.confirmed = null;
+  slot.hold = false;
+  if (slot.pending.length === 0) slots.delete(name);
+}
+
+function abandonIn<Meaning>(slots: Map<string, Slot<Meaning>>, name: string, change: NameChange<Meaning>): void {
+  const slot = slots.get(name);
+  if (slot === undefined) return;
+  forget(slot, change);
+  if (slot.confirmed === null && slot.pending.length === 0) slots.delete(name);
+}

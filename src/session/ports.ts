@@ -1,0 +1,89 @@
+/**
+ * What a conversation needs from outside, as interfaces: the two byte sinks and
+ * the gate. The conversation has no clock, no sockets and no policy of its own;
+ * tests drive it with recorders in place of these.
+ */
+import type { Notice } from '../protocol/encode.js';
+import type { TransactionStatus } from '../protocol/constants.js';
+import type { Refusal } from '../errors.js';
+import type { NameChange } from './names.js';
+
+/** One run of one statement that the gate let through, until its outcome is known. Opaque here. */
+export type Execution = object;
+
+/** What a prepared statement or portal stands for. Opaque here. */
+export type Meaning = object;
+
+/** How an execution ended. */
+export interface Ending {
+  /** From the CommandComplete tag; null where it has none, or on error. */
+  readonly rows: number | null;
+  /** null: it succeeded (or was suspended with rows left). */
+  readonly sqlstate: string | null;
+  /** The server never ran it, because an earlier message of its pipeline failed. */
+  readonly skipped: boolean;
+}
+
+/** A statement of a Query string, as far as the conversation is concerned. */
+export interface PassedStatement {
+  readonly execution: Execution | null;
+  /** Take effect when the statement's CommandComplete arrives. */
+  readonly changes: readonly NameChange<Meaning>[];
+}
+
+export type QueryAnswer =
+  | { readonly kind: 'pass'; readonly statements: readonly PassedStatement[]; readonly notice: Notice | null }
+  | { readonly kind: 'refuse'; readonly refusal: Refusal }
+  /** Not known yet. The conversation keeps the message and asks again after resume(). */
+  | { readonly kind: 'wait' };
+
+export type MessageAnswer =
+  | {
+      readonly kind: 'pass';
+      readonly execution: Execution | null;
+      readonly changes: readonly NameChange<Meaning>[];
+      /** Parse and Bind: what the new name will mean. */
+      readonly meaning: Meaning | null;
+      readonly notice: Notice | null;
+    }
+  | { readonly kind: 'refuse'; readonly refusal: Refusal }
+  | { readonly kind: 'wait' };
+
+/** The session's names, as the gate may ask for them. */
+export interface NameLookup {
+  statements(name: string): readonly Meaning[];
+  portals(name: string): readonly Meaning[];
+}
+
+/**
+ * Judges and records. `bytes[start, end)` is SQL text as it will be forwarded,
+ * not yet checked for UTF-8. Every `pass` has been handed to the audit log; the
+ * bytes that follow it to toServer() must not leave before that record is durable.
+ */
+export interface StatementGate {
+  query(bytes: Buffer, start: number, end: number, names: NameLookup): QueryAnswer;
+  parse(name: string, bytes: Buffer, start: number, end: number, names: NameLookup): MessageAnswer;
+  /** `bytes[start, end)`: parameter formats and values. */
+  bind(meanings: readonly Meaning[], statement: string, bytes: Buffer, start: number, end: number): MessageAnswer;
+  execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer;
+  functionCall(): MessageAnswer;
+  ended(execution: Execution, ending: Ending): void;
+  /** The refusal to give when the record of a statement could not be written. */
+  unrecorded(): Refusal;
+  /** ParameterStatus from the server. @returns a refusal that must end the session, or null */
+  parameter(name: string, value: string): Refusal | null;
+}
+
+export interface ConversationPorts {
+  readonly gate: StatementGate;
+  /** Bytes for the server, in order. They may leave only when all records handed to the audit log so far are durable. */
+  toServer(bytes: Buffer): void;
+  /** Bytes for the client, in order. */
+  toClient(bytes: Buffer): void;
+  /** The client said Terminate; everything for the server has been handed over. */
+  terminated(): void;
+  /** A request was answered: the server reported ReadyForQuery with this status. */
+  requestEnded(status: TransactionStatus): void;
+  /** The conversation cannot go on. `refusal` is for the client, already passed to toClient() where that was possible. */
+  failed(refusal: Refusal): void;
+}

@@ -1,0 +1,227 @@
+/**
+ * What may come when, as tables. The compiler checks that every state has an
+ * answer for every message; nothing about message order is decided elsewhere.
+ *
+ * Client side: the row is the mode of the client's half of the conversation.
+ * Server side: the row is the kind of reply that is due next.
+ */
+import { BACKEND, FRONTEND } from '../protocol/constants.js';
+import type { BackendName, FrontendName } from '../protocol/constants.js';
+
+/**
+ * `ready`: messages are judged and forwarded. `skipping`: the server ignores all up
+ * to the next Sync (ignore_till_sync in PostgreSQL's tcop/postgres.c), because an
+ * extended-protocol message failed or was refused. `copying`: the server is in
+ * copy-in (or copy-both) mode and reads CopyData.
+ */
+export type ClientMode = 'ready' | 'skipping' | 'copying';
+
+export type ClientAction =
+  | 'query'
+  | 'parse'
+  | 'bind'
+  | 'describe'
+  | 'execute'
+  | 'close'
+  | 'sync'
+  | 'function_call'
+  | 'sync_in_copy'
+  /** Forwarded; no reply is due. */
+  | 'flush'
+  /** CopyData: forwarded as it arrives, without being collected. */
+  | 'stream'
+  | 'end_copy'
+  | 'discard'
+  | 'terminate'
+  | 'violation';
+
+export const CLIENT_TRANSITIONS: Readonly<Record<ClientMode, Readonly<Record<FrontendName, ClientAction>>>> = {
+  ready: {
+    Query: 'query',
+    Parse: 'parse',
+    Bind: 'bind',
+    Describe: 'describe',
+    Execute: 'execute',
+    Close: 'close',
+    Sync: 'sync',
+    Flush: 'flush',
+    FunctionCall: 'function_call',
+    // Outside copy-in mode the server ignores these three: a COPY that failed may have left them under way.
+    CopyData: 'stream',
+    CopyDone: 'end_copy',
+    CopyFail: 'end_copy',
+    Terminate: 'terminate',
+    AuthenticationResponse: 'violation',
+  },
+  skipping: {
+    Query: 'discard',
+    Parse: 'discard',
+    Bind: 'discard',
+    Describe: 'discard',
+    Execute: 'discard',
+    Close: 'discard',
+    Sync: 'sync',
+    Flush: 'discard',
+    FunctionCall: 'discard',
+    CopyData: 'discard',
+    CopyDone: 'discard',
+    CopyFail: 'discard',
+    Terminate: 'terminate',
+    AuthenticationResponse: 'violation',
+  },
+  copying: {
+    CopyData: 'stream',
+    CopyDone: 'end_copy',
+    CopyFail: 'end_copy',
+    // "Ignore Flush/Sync for the convenience of client libraries that may send those after starting a COPY"
+    // (CopyGetData in commands/copyfromparse.c): such a Sync gets no reply, unless the COPY had failed before.
+    Sync: 'sync_in_copy',
+    Flush: 'flush',
+    Terminate: 'terminate',
+    // The server answers any other message with an error and drops it. Whether it still is in copy-in mode when
+    // the message arrives cannot be known here, so neither can whether it would run.
+    Query: 'violation',
+    Parse: 'violation',
+    Bind: 'violation',
+    Describe: 'violation',
+    Execute: 'violation',
+    Close: 'violation',
+    FunctionCall: 'violation',
+    AuthenticationResponse: 'violation',
+  },
+};
+
+/** What the server owes next. `nothing`: no request is outstanding. */
+export type ReplyKind =
+  | 'query'
+  | 'refused_query'
+  | 'parse'
+  | 'bind'
+  | 'describe'
+  | 'execute'
+  | 'close'
+  | 'refused_message'
+  | 'sync'
+  | 'function_call';
+
+export type ServerAction =
+  /** Passed on; the reply goes on. */
+  | 'relay'
+  /** Passed on; it ends the reply. */
+  | 'finish'
+  /** Passed on; one statement of a Query string is complete. */
+  | 'statement'
+  /** Passed on; a statement of a Query string failed, ReadyForQuery follows. */
+  | 'query_error'
+  /** Passed on; the server now ignores everything up to Sync. */
+  | 'pipeline_error'
+  /** The error that Holdfast provoked: its own refusal takes its place. */
+  | 'refuse_query'
+  | 'refuse_message'
+  | 'parameter'
+  | 'copy_in'
+  | 'ready'
+  | 'violation';
+
+type ServerRow = Readonly<Record<BackendName, ServerAction>>;
+
+/** Where every message is a violation except those that may come at any time. */
+const ASYNCHRONOUS_ONLY: ServerRow = {
+  NoticeResponse: 'relay',
+  NotificationResponse: 'relay',
+  ParameterStatus: 'parameter',
+  ParseComplete: 'violation',
+  BindComplete: 'violation',
+  CloseComplete: 'violation',
+  CommandComplete: 'violation',
+  DataRow: 'violation',
+  ErrorResponse: 'violation',
+  CopyInResponse: 'violation',
+  CopyOutResponse: 'violation',
+  CopyBothResponse: 'violation',
+  EmptyQueryResponse: 'violation',
+  BackendKeyData: 'violation',
+  Authentication: 'violation',
+  RowDescription: 'violation',
+  FunctionCallResponse: 'violation',
+  ReadyForQuery: 'violation',
+  CopyDone: 'violation',
+  CopyData: 'violation',
+  NoData: 'violation',
+  PortalSuspended: 'violation',
+  ParameterDescription: 'violation',
+  NegotiateProtocolVersion: 'violation',
+};
+
+/** Rows that a statement's execution may send whichever protocol it came by. */
+const EXECUTING = {
+  DataRow: 'relay',
+  CopyOutResponse: 'relay',
+  CopyInResponse: 'copy_in',
+  CopyBothResponse: 'copy_in',
+  CopyData: 'relay',
+  CopyDone: 'relay',
+} as const;
+
+export const SERVER_TRANSITIONS: Readonly<Record<ReplyKind | 'nothing', ServerRow>> = {
+  // An error without a request is the server ending the session (57P01, 57P05, …).
+  nothing: { ...ASYNCHRONOUS_ONLY, ErrorResponse: 'relay' },
+  query: {
+    ...ASYNCHRONOUS_ONLY,
+    ...EXECUTING,
+    RowDescription: 'relay',
+    CommandComplete: 'statement',
+    EmptyQueryResponse: 'statement',
+    ErrorResponse: 'query_error',
+    ReadyForQuery: 'ready',
+  },
+  refused_query: { ...ASYNCHRONOUS_ONLY, ErrorResponse: 'refuse_query', ReadyForQuery: 'ready' },
+  parse: { ...ASYNCHRONOUS_ONLY, ParseComplete: 'finish', ErrorResponse: 'pipeline_error' },
+  bind: { ...ASYNCHRONOUS_ONLY, BindComplete: 'finish', ErrorResponse: 'pipeline_error' },
+  describe: {
+    ...ASYNCHRONOUS_ONLY,
+    ParameterDescription: 'relay',
+    RowDescription: 'finish',
+    NoData: 'finish',
+    ErrorResponse: 'pipeline_error',
+  },
+  execute: {
+    ...ASYNCHRONOUS_ONLY,
+    ...EXECUTING,
+    CommandComplete: 'finish',
+    EmptyQueryResponse: 'finish',
+    PortalSuspended: 'finish',
+    ErrorResponse: 'pipeline_error',
+  },
+  close: { ...ASYNCHRONOUS_ONLY, CloseComplete: 'finish', ErrorResponse: 'pipeline_error' },
+  refused_message: { ...ASYNCHRONOUS_ONLY, ErrorResponse: 'refuse_message' },
+  // Sync commits, and a commit may fail (deferred constraints, serialization failures).
+  sync: { ...ASYNCHRONOUS_ONLY, ErrorResponse: 'relay', ReadyForQuery: 'ready' },
+  function_call: {
+    ...ASYNCHRONOUS_ONLY,
+    FunctionCallResponse: 'relay',
+    ErrorResponse: 'query_error',
+    ReadyForQuery: 'ready',
+  },
+};
+
+function byType<Name extends string, Action>(
+  row: Readonly<Record<Name, Action>>,
+  codes: Readonly<Record<Name, number>>,
+): readonly (Action | undefined)[] {
+  const actions: (Action | undefined)[] = new Array<Action | undefined>(256).fill(undefined);
+  for (const name of Object.keys(row) as Name[]) actions[codes[name]] = row[name];
+  return actions;
+}
+
+function rowsByType<Row extends string, Name extends string, Action>(
+  table: Readonly<Record<Row, Readonly<Record<Name, Action>>>>,
+  codes: Readonly<Record<Name, number>>,
+): Readonly<Record<Row, readonly (Action | undefined)[]>> {
+  const entries = (Object.keys(table) as Row[]).map((row) => [row, byType(table[row], codes)] as const);
+  return Object.fromEntries(entries) as unknown as Record<Row, readonly (Action | undefined)[]>;
+}
+
+/** The tables again, a row's actions indexed by the message's type byte; undefined for a byte that is no message type. */
+export const CLIENT_ACTIONS = rowsByType(CLIENT_TRANSITIONS, FRONTEND);
+export const SERVER_ACTIONS = rowsByType(SERVER_TRANSITIONS, BACKEND);
