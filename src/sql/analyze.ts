@@ -1,0 +1,112 @@
+/**
+ * What a text of SQL does: parse it, walk it, collect the facts.
+ *
+ * Law of this file: pure; it never throws and never recurses on the tree. It cannot
+ * see what no syntax shows: the functions behind operators, casts, domains, views,
+ * defaults and row security, and what user-defined functions do. For those there is
+ * the server's own read-only mode, and measuring before commit.
+ */
+import { createCollector, TOP } from './collect.js';
+import type { Analysis, StatementFacts } from './facts.js';
+import { createOffsets, type Offsets } from './offsets.js';
+import { loadParser, parse } from './parser.js';
+import { createSecretFinder, type SecretFinder } from './secrets.js';
+import { integer, type Tree } from './tree.js';
+import { command } from './visit.js';
+import { walk, type Unclassified } from './walk.js';
+
+export { loadParser };
+
+/**
+ * Texts up to this many bytes are analysed where they arrive; larger ones belong in
+ * a worker thread. 8 KiB of the deepest nesting that the grammar permits still fits
+ * the stack of the main thread with room to spare, and parse in a few milliseconds.
+ */
+export const INLINE_LIMIT_BYTES = 8192;
+
+/**
+ * Analyses one text: a Query string or the text of a Parse. The caller guarantees
+ * that it holds no NUL and is well-formed. A text without any statement gives one
+ * statement with the operation `empty`, so that there is always something to judge
+ * and to record.
+ */
+export function analyze(sql: string): Analysis {
+  try {
+    return analyzeText(sql);
+  } catch {
+    // Nothing below throws by design; if something does, nobody may pass through the gap.
+    return { kind: 'unclassified', message: 'the statement could not be analysed', offset: null };
+  }
+}
+
+function analyzeText(sql: string): Analysis {
+  const parsed = parse(sql);
+  if (parsed.kind !== 'statements') return parsed;
+  const offsets = createOffsets(sql);
+  if (parsed.statements.length === 0) {
+    const facts = createCollector(offsets, noInner).finish([0, sql.length], []);
+    return { kind: 'statements', statements: [{ ...facts, needs: [] }] };
+  }
+  const text: Text = { offsets, secrets: createSecretFinder(sql, offsets) };
+  const statements: StatementFacts[] = [];
+  for (const raw of parsed.statements) {
+    const facts = analyzeStatement(raw['stmt'], spanOf(raw, sql, offsets), text, false);
+    if (!('operation' in facts)) return unclassified(facts, offsets);
+    statements.push(facts);
+  }
+  return { kind: 'statements', statements };
+}
+
+/** What all statements of one text share. */
+interface Text {
+  readonly offsets: Offsets;
+  readonly secrets: SecretFinder;
+}
+
+function analyzeStatement(
+  statement: unknown,
+  span: readonly [number, number],
+  text: Text,
+  inner: boolean,
+): StatementFacts | Unclassified {
+  // PREPARE and DECLARE hold no further PREPARE or DECLARE in PostgreSQL's grammar, so one level is all there is.
+  const collect = createCollector(text.offsets, (query) => {
+    if (inner) return noInner();
+    const facts = analyzeStatement(query, span, text, true);
+    // The walk over the outer statement meets the same node and refuses the whole.
+    return 'operation' in facts ? facts : noInner();
+  });
+  command(statement, TOP, collect);
+  const problem = walk(statement, TOP, collect);
+  if (problem !== null) return problem;
+  return collect.finish(span, text.secrets.find(span, collect.secretPlaces));
+}
+
+/** The facts of nothing, for where the grammar cannot put a statement. */
+function noInner(): StatementFacts {
+  return createCollector({ toUtf16: (byte) => byte }, noInner).finish([0, 0], []);
+}
+
+function unclassified(problem: Unclassified, offsets: Offsets): Analysis {
+  return {
+    kind: 'unclassified',
+    message: `the statement holds ${problem.type}, which Holdfast does not know`,
+    offset: problem.location === null || problem.location < 0 ? null : offsets.toUtf16(problem.location),
+  };
+}
+
+/** The statement's place in the text without white space around it; a length of 0 means "to the end". */
+function spanOf(raw: Tree, sql: string, offsets: Offsets): readonly [number, number] {
+  const from = integer(raw['stmt_location']);
+  const length = integer(raw['stmt_len']);
+  let start = offsets.toUtf16(from);
+  let end = length === 0 ? sql.length : offsets.toUtf16(from + length);
+  while (start < end && isSpace(sql.charCodeAt(start))) start += 1;
+  while (end > start && isSpace(sql.charCodeAt(end - 1))) end -= 1;
+  return [start, end];
+}
+
+/** scanner_isspace(): what PostgreSQL's lexer skips between tokens. */
+function isSpace(code: number): boolean {
+  return code === 0x20 || (code >= 0x09 && code <= 0x0d);
+}

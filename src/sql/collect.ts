@@ -1,0 +1,211 @@
+/**
+ * Collecting the facts of one statement while its tree is walked.
+ *
+ * Law of this file: appends and removes duplicates; it decides nothing. What a node
+ * means is the business of the statements-*.ts files.
+ */
+import {
+  EFFECTS,
+  type Access,
+  type Action,
+  type Effect,
+  type NameUse,
+  type Need,
+  type Prohibition,
+  type RelationName,
+  type RelationUse,
+  type SettingChange,
+  type StatementFacts,
+  type WhereClause,
+} from './facts.js';
+import type { Offsets } from './offsets.js';
+import type { SettingJudgement } from './settings.js';
+import { integer, list, optionalText, stringNode, text, unwrap, type Tree } from './tree.js';
+
+/** CTE names that hide relations of the same name; innermost first. */
+export interface Scope {
+  /** Name → its place in the WITH clause. */
+  readonly names: ReadonlyMap<string, number>;
+  /** Only the first so many are visible: without RECURSIVE, a CTE sees those before it. */
+  readonly visible: number;
+  readonly outer: Scope | null;
+}
+
+/** What a node needs to know of its place in the statement. Never changed, only replaced. */
+export interface Context {
+  /** For Action.within. */
+  readonly within: string;
+  readonly scope: Scope | null;
+  /** What a RangeVar found here means; `alias` for names that repeat one of FROM. */
+  readonly mode: RelationUse['mode'] | 'alias';
+  /** False under EXPLAIN without ANALYZE: planned, not executed. */
+  readonly executes: boolean;
+  /** Under EXPLAIN of either kind, where DECLARE makes no cursor. */
+  readonly explained: boolean;
+  /** True in what is stored for later (bodies of functions, rules, settings of roles): this session's names and settings stay as they are. */
+  readonly stored: boolean;
+}
+
+export const TOP: Context = Object.freeze({
+  within: '',
+  scope: null,
+  mode: 'read',
+  executes: true,
+  explained: false,
+  stored: false,
+});
+
+/** Places that may hold a password, for secrets.ts: decided by the statements that are there. */
+export type SecretPlace = 'role' | 'options' | 'connection';
+
+export interface ActionDraft {
+  readonly operation: string;
+  readonly effect: Effect;
+  readonly targets?: readonly RelationName[];
+  readonly cascade?: boolean;
+  readonly where?: WhereClause;
+  /** Byte offset as the tree gives it; undefined where it gives none. */
+  readonly location?: unknown;
+}
+
+export interface Collector {
+  readonly offsets: Offsets;
+  readonly secretPlaces: Set<SecretPlace>;
+  act(context: Context, draft: ActionDraft): void;
+  /** Needed only if the statement is executed, not if it is only planned. */
+  need(context: Context, access: Access, why: string, hint?: string | null, location?: unknown): void;
+  /** Needed even under EXPLAIN: the planner runs some functions, and EXECUTE its parameters. */
+  needAlways(access: Access, why: string, hint: string | null, location: unknown): void;
+  effect(effect: Effect): void;
+  relation(context: Context, schema: string | null, name: string): void;
+  calls(schema: string | null, name: string): void;
+  setting(context: Context, change: SettingChange, judgement: SettingJudgement, location?: unknown): void;
+  name(use: NameUse): void;
+  /** The facts of a statement inside this one, as if it stood alone (PREPARE, DECLARE). */
+  inner(query: unknown): StatementFacts;
+  /** The facts so far. The operation is the first action's: the outermost command notes itself first. */
+  finish(span: readonly [number, number], secrets: StatementFacts['secrets']): StatementFacts;
+}
+
+/** Every statement needs to be allowed anything at all: a role with access `none` runs nothing. */
+const ANYTHING: readonly Need[] = Object.freeze([
+  Object.freeze({ access: 'read', why: 'runs a statement', hint: null, offset: null }),
+]);
+
+/** Starts the collection for one statement; `inner` analyses a statement inside it. */
+export function createCollector(offsets: Offsets, inner: Collector['inner']): Collector {
+  const actions: Action[] = [];
+  const needs = new Map<string, Need>();
+  const prohibitions = new Map<string, Prohibition>();
+  const relations = new Map<string, RelationUse>();
+  const functions = new Set<string>();
+  const settings: SettingChange[] = [];
+  const names: NameUse[] = [];
+  const effects = new Set<Effect>();
+
+  const at = (location: unknown): number | null => {
+    if (location === undefined) return null;
+    const byte = integer(location);
+    return byte < 0 ? null : offsets.toUtf16(byte);
+  };
+  const needAlways: Collector['needAlways'] = (access, why, hint, location) => {
+    const key = `${access} ${why}`;
+    if (!needs.has(key)) needs.set(key, { access, why, hint, offset: at(location) });
+  };
+
+  return {
+    offsets,
+    secretPlaces: new Set(),
+    act(context, { operation, effect, targets = [], cascade = false, where = 'not_applicable', location }) {
+      if (!context.executes) return;
+      effects.add(effect);
+      actions.push({
+        operation,
+        effect,
+        targets,
+        cascade,
+        where,
+        within: context.within,
+        offset: at(location),
+      });
+    },
+    need(context, access, why, hint = null, location = undefined) {
+      if (context.executes) needAlways(access, why, hint, location);
+    },
+    needAlways,
+    effect(effect) {
+      effects.add(effect);
+    },
+    relation(context, schema, name) {
+      if (context.mode === 'alias') return;
+      const mode = context.executes ? context.mode : 'read';
+      const key = `${mode} ${schema ?? ''}\u0000${name}`;
+      if (!relations.has(key)) relations.set(key, { schema, name, mode });
+    },
+    calls(schema, name) {
+      functions.add(schema === null ? name : `${schema}.${name}`);
+    },
+    setting(context, change, judgement, location) {
+      if (!context.stored) settings.push(change);
+      for (const { access, why, hint } of judgement.needs) needAlways(access, why, hint, location);
+      for (const prohibition of judgement.prohibitions) {
+        if (!prohibitions.has(prohibition.why)) {
+          prohibitions.set(prohibition.why, { ...prohibition, offset: at(location) });
+        }
+      }
+    },
+    name(use) {
+      names.push(use);
+    },
+    inner,
+    finish(span, secrets) {
+      return {
+        operation: actions[0]?.operation ?? 'empty',
+        effects: EFFECTS.filter((effect) => effects.has(effect)),
+        relations: [...relations.values()],
+        actions,
+        needs: needs.size === 0 ? ANYTHING : [...needs.values()],
+        prohibitions: [...prohibitions.values()],
+        settings,
+        names,
+        functions: [...functions],
+        secrets,
+        literals: [],
+        span,
+      };
+    },
+  };
+}
+
+/** `in the CTE "d"` inside `under EXPLAIN ANALYZE` reads: in the CTE "d" under EXPLAIN ANALYZE. */
+export function inside(context: Context, place: string): string {
+  return context.within === '' ? place : `${place} ${context.within}`;
+}
+
+/** A relation's name from a RangeVar. */
+export function rangeName(range: Tree): RelationName {
+  return { schema: optionalText(range['schemaname']), name: text(range['relname']) };
+}
+
+/** A name from a list of String nodes (`schema`.`name`; a leading database name is dropped). */
+export function qualifiedName(parts: unknown): RelationName {
+  const names = list(unwrap(parts, 'List')?.['items'] ?? parts).map(stringNode);
+  const name = names[names.length - 1] ?? '';
+  return { schema: names.length > 1 ? (names[names.length - 2] ?? null) : null, name };
+}
+
+/** As messages show it: `"accounts"`, `"billing.invoices"`. */
+export function quoted({ schema, name }: RelationName): string {
+  return schema === null ? `"${name}"` : `"${schema}.${name}"`;
+}
+
+/** The first few of many, for a sentence. */
+export function quotedList(names: readonly RelationName[]): string {
+  const shown = names.slice(0, 3).map(quoted).join(', ');
+  return names.length > 3 ? `${shown} and ${String(names.length - 3)} more` : shown;
+}
+
+/** Whether the relation lives in a temporary schema, by its declaration or by its name. */
+export function isTemporary(range: Tree): boolean {
+  return range['relpersistence'] === 't' || text(range['schemaname']) === 'pg_temp';
+}
