@@ -1,0 +1,134 @@
+#!/usr/bin/env node
+/**
+ * The command line: arguments in, text and an exit status out.
+ *
+ * Law: no decisions. Each command is a function elsewhere, imported only when it
+ * is called, so that `--help` does not load a parser. The only file that writes
+ * to the console.
+ */
+import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { Command, CommanderError } from 'commander';
+import type { CheckOptions } from './commands/check.js';
+import type { ExplainOptions } from './commands/explain.js';
+import type { Terminal } from './commands/terminal.js';
+import { OperatorError } from './errors.js';
+
+const WRONG_USAGE = 2;
+
+const terminal: Terminal = {
+  print: async (line) => {
+    if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain');
+  },
+  complain: (line) => {
+    console.error(line);
+  },
+  color: process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '',
+  input: process.stdin,
+};
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function program(): Command {
+  const holdfast = new Command('holdfast')
+    .description(
+      'A PostgreSQL wire-protocol proxy that checks, holds and measures statements before they reach production',
+    )
+    .version(version(), '-V, --version')
+    .showHelpAfterError('(add --help for usage)')
+    .exitOverride();
+  holdfast
+    .command('serve')
+    .description('run the proxy; SIGHUP reloads the policy, SIGTERM drains')
+    .option(
+      '--config <file>',
+      'settings (default: config/holdfast.yaml if it is there, else built-in defaults)',
+    )
+    .action(async ({ config }: { config?: string }) => {
+      const { defaultSettingsPath } = await import('./config/settings.js');
+      const { serve } = await import('./net/serve.js');
+      const settingsPath = config ?? defaultSettingsPath(process.cwd());
+      await serve(settingsPath === undefined ? {} : { settingsPath });
+    });
+
+  holdfast
+    .command('demo')
+    .description('start a real PostgreSQL with a small shop database and the proxy before it')
+    .action(async () => {
+      const { demo } = await import('./demo/demo.js');
+      await demo();
+    });
+
+  holdfast
+    .command('incidents')
+    .description(
+      'replay real incidents straight to PostgreSQL and through the proxy, and print what each lost',
+    )
+    .action(async () => {
+      const { incidents } = await import('./demo/incidents.js');
+      process.exitCode = await incidents();
+    });
+
+  holdfast
+    .command('check')
+    .description('validate settings and policy; problems as file:line:column: message')
+    .option('--config <file>', 'settings')
+    .option('--policy <file>', 'policy (default: the one that the settings name)')
+    .action(async (options: CheckOptions) => {
+      const { checkCommand } = await import('./commands/check.js');
+      process.exitCode = await checkCommand(options, terminal);
+    });
+
+  holdfast
+    .command('explain')
+    .description('what would happen to a statement, and why; exit status 1 when it would be denied or held')
+    .argument('[sql]', 'the statement; without it, standard input')
+    .option('--policy <file>', 'policy (default: the one that the settings name)')
+    .option('--config <file>', 'settings, for the name of the environment and of the policy')
+    .option('--user <name>', 'database user of the session (required, except with --jsonl)')
+    .option('--database <name>', 'database of the session (default: the name of the user)')
+    .option('--application <name>', 'application_name of the session', '')
+    .option('--address <ip>', 'IP address of the client', '127.0.0.1')
+    .option('--json', 'print JSON')
+    .option('--jsonl', 'read {"sql","user","database"} lines from standard input, write one verdict a line')
+    .action(async (sql: string | undefined, options: ExplainOptions) => {
+      const { explainCommand } = await import('./commands/explain.js');
+      process.exitCode = await explainCommand(sql, options, terminal);
+    });
+
+  const audit = holdfast.command('audit').description('work with audit logs');
+  audit
+    .command('verify')
+    .description('check the seals of an audit log: finds changed, removed and reordered lines')
+    .argument('<files...>', 'log files, oldest first')
+    .action(async (files: string[]) => {
+      const { auditVerifyCommand } = await import('./commands/audit-verify.js');
+      process.exitCode = await auditVerifyCommand(files, terminal);
+    });
+
+  return holdfast;
+}
+
+// A reader that went away (`| head`) is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has printed help, version or its own complaint already.
+    process.exitCode = error.exitCode === 0 ? 0 : WRONG_USAGE;
+  } else if (error instanceof OperatorError) {
+    terminal.complain(error.message);
+    process.exitCode = error.exitCode;
+  } else {
+    console.error(error);
+    process.exitCode = 1;
+  }
+}

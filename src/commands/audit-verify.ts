@@ -1,0 +1,13 @@
+/**
+ * `holdfast audit verify`: whether an audit log is as it was written.
+ */
+import { verifyAuditFiles } from '../audit/verify.js';
+import type { ExitStatus, Terminal } from './terminal.js';
+
+export async function auditVerifyCommand(files: readonly string[], terminal: Terminal): Promise<ExitStatus> {
+  const { ok, problems, records, seals } = await verifyAuditFiles(files);
+  for (const { file, line, message } of problems) terminal.complain(`${file}:${line}: ${message}`);
+  const count = `${records} ${records === 1 ? 'record' : 'records'}, ${seals} ${seals === 1 ? 'seal' : 'seals'}`;
+  await terminal.print(ok ? `ok: ${count}` : `not ok: ${count}, problems: ${problems.length}`);
+  return ok ? 0 : 1;
+}

@@ -1,0 +1,39 @@
+/**
+ * The JSON Schemas that editors complete and check both files with, made from
+ * the same schemas that load them.
+ *
+ * Law: pure; writing them is write-schemas.ts, and a test compares what is
+ * shipped with what this makes.
+ */
+import { z } from 'zod';
+import { policySchema } from './policy-schema.js';
+import { settingsSchema } from './settings.js';
+
+/** File name below config/ → the schema's text. */
+export function jsonSchemas(): Readonly<Record<string, string>> {
+  return {
+    'holdfast.schema.json': render(settingsSchema, 'Holdfast settings'),
+    'policy.schema.json': render(policySchema, 'Holdfast policy'),
+  };
+}
+
+/** A value that comes from the environment is text, whatever it becomes. */
+const FROM_ENVIRONMENT = { type: 'string', pattern: '\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}' };
+
+function render(schema: z.ZodType, title: string): string {
+  const generated = z.toJSONSchema(schema, {
+    io: 'input',
+    override: ({ zodSchema, jsonSchema }) => {
+      const { type } = zodSchema._zod.def;
+      // Safe-integer bounds are an accident of the language, of no use to who writes a file.
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      if (type === 'number' || type === 'enum' || (type === 'string' && jsonSchema.pattern !== undefined)) {
+        const own = { ...jsonSchema };
+        for (const key of Object.keys(jsonSchema)) Reflect.deleteProperty(jsonSchema, key);
+        jsonSchema.anyOf = [own, { $ref: '#/$defs/fromEnvironment' }];
+      }
+    },
+  });
+  const { $schema, ...rest } = generated;
+  return `${JSON.stringify({ $schema, title, ...rest, $defs: { fromEnvironment: FROM_ENVIRONMENT } }, null, 2)}\n`;
+}

@@ -1,0 +1,261 @@
+/**
+ * The settings file: config/holdfast.yaml.
+ *
+ * Law: every setting has a default; a file only says what differs. Nothing else
+ * in the program reads settings files or knows how they spell things.
+ */
+import { access, constants } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { ConfigError, sortedProblems } from './problems.js';
+import type { Problem } from './problems.js';
+import { parseWith } from './schema-problems.js';
+import { closed, duration, port, size, text } from './values.js';
+import { parseYaml, readText, reasonOf } from './yaml-source.js';
+import type { Environment, YamlSource } from './yaml-source.js';
+
+/** Paths are absolute, sizes in bytes, times in milliseconds. */
+export interface Settings {
+  /** The environment's name: shown to people, and what `confirm` wants echoed. */
+  readonly environment: string;
+  readonly listen: {
+    readonly host: string;
+    /** 0: the operating system chooses. */
+    readonly port: number;
+    readonly tls: {
+      readonly mode: 'off' | 'prefer' | 'require';
+      readonly cert?: string;
+      readonly key?: string;
+    };
+  };
+  readonly upstream: {
+    readonly host: string;
+    readonly port: number;
+    readonly tls: { readonly mode: 'off' | 'prefer' | 'require' | 'verify-full'; readonly ca?: string };
+  };
+  readonly admin: { readonly host: string; readonly port: number };
+  /** Path of the policy file. */
+  readonly policy: string;
+  readonly audit: {
+    readonly path: string;
+    readonly durability: 'write' | 'fsync';
+    readonly sql: 'full' | 'normalized' | 'hash';
+    readonly parameters: 'full' | 'hash' | 'omit';
+    readonly rotate: { readonly size: number; readonly keep: number };
+  };
+  readonly limits: {
+    readonly connections: number;
+    readonly startupTimeout: number;
+    readonly message: number;
+    readonly statement: number;
+    readonly drainTimeout: number;
+    readonly upstreamConnectTimeout: number;
+  };
+}
+
+const KB = 1024;
+const MB = 1024 * KB;
+
+/** PostgreSQL's MaxAllocSize is 1 GB - 1, header included; a JavaScript string ends at 512 MB, and a statement becomes one. */
+const MOST_MESSAGE = 1023 * MB;
+const MOST_STATEMENT = 256 * MB;
+
+const host = z.string().min(1);
+const file = z.string().min(1);
+
+/** It must be typed in `SET holdfast.target = '…'`, so it is one plain word. */
+const environment = text((value) =>
+  /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(value)
+    ? null
+    : 'expected one word such as production (letters, digits, _ . -, at most 63)',
+);
+
+export const settingsSchema = closed({
+  environment: environment
+    .default('production')
+    .meta({ description: 'shown to people; confirm wants it echoed' }),
+  listen: closed({
+    host: host.default('127.0.0.1'),
+    port: port(0).default(6432),
+    tls: closed({
+      mode: z
+        .enum(['off', 'prefer', 'require'])
+        .exactOptional()
+        .meta({ description: 'default: prefer with cert and key, off without' }),
+      cert: file.exactOptional().meta({ description: 'certificate chain, PEM' }),
+      key: file.exactOptional().meta({ description: 'private key, PEM' }),
+    }).prefault({}),
+  }).prefault({}),
+  upstream: closed({
+    host: host
+      .default('127.0.0.1')
+      .meta({ description: 'host name, address, or the directory of a Unix socket' }),
+    port: port(1).default(5432),
+    tls: closed({
+      mode: z.enum(['off', 'prefer', 'require', 'verify-full']).default('prefer'),
+      ca: file.exactOptional().meta({ description: 'certificate authorities to trust, PEM' }),
+    }).prefault({}),
+  }).prefault({}),
+  admin: closed({ host: host.default('127.0.0.1'), port: port(0).default(9432) })
+    .prefault({})
+    .meta({ description: '/metrics /healthz /readyz' }),
+  policy: file.default('policy.yaml').meta({ description: 'relative to this file' }),
+  audit: closed({
+    path: file.exactOptional().meta({
+      description: 'relative to this file; default: .holdfast/audit.jsonl in the working directory',
+    }),
+    durability: z.enum(['write', 'fsync']).default('write').meta({
+      description:
+        'write: in the kernel before the statement is forwarded; fsync: on disk before it is forwarded',
+    }),
+    sql: z.enum(['full', 'normalized', 'hash']).default('full'),
+    parameters: z.enum(['full', 'hash', 'omit']).default('hash'),
+    rotate: closed({
+      size: size({ least: 64 * KB, most: 1024 * 1024 * MB }).prefault('100MB'),
+      keep: z.int().min(0).max(10_000).default(10),
+    }).prefault({}),
+  }).prefault({}),
+  limits: closed({
+    connections: z.int().min(1).max(1_000_000).default(1000),
+    startup_timeout: duration().prefault('10s'),
+    message: size({ least: 64 * KB, most: MOST_MESSAGE }).prefault('64MB'),
+    statement: size({ least: KB, most: MOST_STATEMENT }).prefault('16MB'),
+    drain_timeout: duration().prefault('30s'),
+    upstream_connect_timeout: duration().prefault('10s'),
+  }).prefault({}),
+});
+
+type RawSettings = z.output<typeof settingsSchema>;
+
+/** The policy that comes with the package; from src/config and dist/config alike. */
+const SHIPPED_POLICY = fileURLToPath(new URL('../../config/policy.yaml', import.meta.url));
+
+/** Where the settings are when nobody says: `config/holdfast.yaml` below `directory` if it is there, else nowhere (defaults). */
+export function defaultSettingsPath(directory: string): string | undefined {
+  const path = resolve(directory, 'config/holdfast.yaml');
+  return existsSync(path) ? path : undefined;
+}
+
+/**
+ * Reads the settings; with no path, the defaults and the shipped policy.
+ * The policy file is not looked at: `loadPolicy` does, and says what is wrong with it.
+ * @throws ConfigError with every problem of the file; certificates and keys that cannot be read included.
+ */
+export async function loadSettings(path: string | undefined, env: Environment): Promise<Settings> {
+  if (path === undefined) {
+    return toSettings(settingsSchema.parse({ policy: SHIPPED_POLICY }), process.cwd());
+  }
+  const read = await readText(path);
+  if ('problem' in read) throw new ConfigError([read.problem]);
+  const parsed = parseSettings(read.text, path, env);
+  const problems = [...parsed.problems];
+  if (parsed.settings !== null) problems.push(...(await unreadableFiles(parsed.settings, parsed.source)));
+  if (parsed.settings === null || problems.length > 0) throw new ConfigError(sortedProblems(problems));
+  return parsed.settings;
+}
+
+/** Settings from a file's text. Pure: files that the settings name are not looked at. `settings` is null when there are problems. */
+export function parseSettings(
+  content: string,
+  path: string,
+  env: Environment,
+): {
+  readonly settings: Settings | null;
+  readonly problems: readonly Problem[];
+  readonly source: YamlSource;
+} {
+  const source = parseYaml(content, path, env);
+  const failed = (problems: readonly Problem[]): ReturnType<typeof parseSettings> => ({
+    settings: null,
+    problems: sortedProblems([...source.problems, ...problems]),
+    source,
+  });
+  const empty = source.data() === null;
+  if (empty && source.problems.length > 0) return failed([]);
+  // A file in which every line is commented out says: all defaults.
+  const result = empty ? { value: settingsSchema.parse({}) } : parseWith(settingsSchema, source);
+  if ('problems' in result) return failed(result.problems);
+  const problems = [...source.problems, ...contradictions(result.value, source)];
+  if (problems.length > 0) return failed(problems);
+  return { settings: toSettings(result.value, dirname(resolve(path))), problems: [], source };
+}
+
+function contradictions(raw: RawSettings, source: YamlSource): Problem[] {
+  const problems: Problem[] = [];
+  const { mode, cert, key } = raw.listen.tls;
+  const wantsTls = mode === 'prefer' || mode === 'require';
+  if ((cert === undefined) !== (key === undefined)) {
+    problems.push(source.problem(['listen', 'tls'], 'cert and key go together: one of them is missing'));
+  } else if (wantsTls && cert === undefined) {
+    problems.push(source.problem(['listen', 'tls', 'mode'], `mode ${mode} needs cert and key`));
+  }
+  if (raw.limits.statement > raw.limits.message) {
+    problems.push(
+      source.problem(
+        ['limits', 'statement'],
+        'must not be more than limits.message: a statement comes in one message',
+      ),
+    );
+  }
+  return problems;
+}
+
+async function unreadableFiles(settings: Settings, source: YamlSource): Promise<Problem[]> {
+  const named: readonly (readonly [readonly string[], string | undefined])[] = [
+    [['listen', 'tls', 'cert'], settings.listen.tls.cert],
+    [['listen', 'tls', 'key'], settings.listen.tls.key],
+    [['upstream', 'tls', 'ca'], settings.upstream.tls.ca],
+  ];
+  const problems: Problem[] = [];
+  for (const [path, name] of named) {
+    if (name === undefined) continue;
+    try {
+      await access(name, constants.R_OK);
+    } catch (error) {
+      problems.push(source.problem(path, `${name} cannot be read: ${reasonOf(error)}`));
+    }
+  }
+  return problems;
+}
+
+function toSettings(raw: RawSettings, directory: string): Settings {
+  const { cert, key } = raw.listen.tls;
+  const { ca } = raw.upstream.tls;
+  return {
+    environment: raw.environment,
+    listen: {
+      host: raw.listen.host,
+      port: raw.listen.port,
+      tls: {
+        mode: raw.listen.tls.mode ?? (cert === undefined ? 'off' : 'prefer'),
+        ...(cert === undefined ? {} : { cert: resolve(directory, cert) }),
+        ...(key === undefined ? {} : { key: resolve(directory, key) }),
+      },
+    },
+    upstream: {
+      host: raw.upstream.host,
+      port: raw.upstream.port,
+      tls: { mode: raw.upstream.tls.mode, ...(ca === undefined ? {} : { ca: resolve(directory, ca) }) },
+    },
+    admin: raw.admin,
+    policy: resolve(directory, raw.policy),
+    audit: {
+      path:
+        raw.audit.path === undefined ? resolve('.holdfast/audit.jsonl') : resolve(directory, raw.audit.path),
+      durability: raw.audit.durability,
+      sql: raw.audit.sql,
+      parameters: raw.audit.parameters,
+      rotate: raw.audit.rotate,
+    },
+    limits: {
+      connections: raw.limits.connections,
+      startupTimeout: raw.limits.startup_timeout,
+      message: raw.limits.message,
+      statement: raw.limits.statement,
+      drainTimeout: raw.limits.drain_timeout,
+      upstreamConnectTimeout: raw.limits.upstream_connect_timeout,
+    },
+  };
+}

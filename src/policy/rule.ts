@@ -1,0 +1,61 @@
+/**
+ * What a rule is: one named check on one statement.
+ *
+ * Law: a rule sees facts, never SQL text, sockets, clocks or the role that
+ * asks. It says what it found; the action is the role's choice and belongs to
+ * engine.ts. Each rule has its own file in rules/, its page in docs/rules/ and
+ * its line in registry.ts, and nowhere else is its id spelled.
+ */
+import type { z } from 'zod';
+import type { StatementFacts } from '../sql/facts.js';
+import type { Verdict } from './types.js';
+
+/** One statement of the text, with what a rule may know of its surroundings. */
+export interface RuleSubject {
+  readonly statement: StatementFacts;
+  /** Zero-based place of the statement in its text. */
+  readonly index: number;
+  /** How many statements the text holds. */
+  readonly count: number;
+  /** The environment's name from the settings, for messages: `production`. */
+  readonly environment: string;
+  /** The database of the session. */
+  readonly databaseName: string;
+}
+
+/** Something that a rule found. */
+export interface RuleFinding {
+  /** A whole sentence for a person: what would happen. */
+  readonly message: string;
+  /** What to do instead. */
+  readonly hint: string | null;
+  /** UTF-16 offset in the analysed text of the offending place; null where unknown. */
+  readonly offset: number | null;
+}
+
+/**
+ * `S` is the schema of the rule's own options, always a closed object: an
+ * option that the rule does not know is a mistake in the policy, never ignored.
+ */
+export interface Rule<S extends z.ZodObject = z.ZodObject> {
+  /** Kebab case; what policy files, audit records and metrics call the rule. */
+  readonly id: string;
+  /** What the rule matches, in a few words, for lists and the JSON Schema. */
+  readonly title: string;
+  /** The action where a role does not name the rule; null: the rule does nothing until a role names it with options. */
+  readonly defaultAction: Verdict | null;
+  readonly options: S;
+  /** `text`: a finding is about the text as a whole (how many statements it holds), not about the statement. */
+  readonly scope: 'statement' | 'text';
+  /**
+   * Everything that matches in one statement. `options` is what the rule's own
+   * schema made of the policy file. A method, so that the registry can hold
+   * rules of different options in one list.
+   */
+  check(subject: RuleSubject, options: z.output<S>): readonly RuleFinding[];
+}
+
+/** Gives a rule's `check` the type of its own options. */
+export function defineRule<S extends z.ZodObject>(rule: Rule<S>): Rule<S> {
+  return rule;
+}

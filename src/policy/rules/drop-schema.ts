@@ -1,0 +1,20 @@
+import { z } from 'zod';
+import { defineRule } from '../rule.js';
+import { described } from '../words.js';
+
+/** DROP SCHEMA. */
+export const dropSchema = defineRule({
+  id: 'drop-schema',
+  title: 'DROP SCHEMA',
+  defaultAction: 'deny',
+  scope: 'statement',
+  options: z.strictObject({}),
+  check: ({ statement, environment }) =>
+    statement.actions
+      .filter((action) => action.operation === 'drop_schema')
+      .map((action) => ({
+        message: `${described(action)} would remove a whole schema from ${environment}.`,
+        hint: 'Drop what is in it by name, object by object; leave the empty schema.',
+        offset: action.offset,
+      })),
+});

@@ -1,0 +1,103 @@
+/**
+ * The words of the policy: verdicts, roles, rules and what a judgement holds.
+ * Types only; the schema of the file is in config/, the rules in policy/rules/.
+ */
+import type { Access, StatementFacts } from '../sql/facts.js';
+
+/** Actions and verdicts, mildest first; the strictest match decides. */
+export const VERDICTS = ['allow', 'warn', 'confirm', 'hold', 'deny'] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+/** One rule's entry in a role: its action and its own options. */
+export interface RuleSetting {
+  readonly action: Verdict;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export interface RoleMatch {
+  /** Glob patterns (`*` any run of characters); an empty list never occurs, an absent one matches all. */
+  readonly users?: readonly string[];
+  readonly databases?: readonly string[];
+  readonly applications?: readonly string[];
+  /** CIDR blocks. */
+  readonly networks?: readonly string[];
+}
+
+export interface HoldSetting {
+  readonly approvals: number;
+  readonly approvers: readonly string[];
+  readonly timeoutMs: number;
+  readonly inTransactionTimeoutMs: number;
+  readonly style: 'wait' | 'ticket';
+}
+
+export interface Role {
+  readonly name: string;
+  readonly match: RoleMatch;
+  readonly access: Access;
+  readonly limits: { readonly connections?: number; readonly connectionsPercent?: number };
+  /** Server settings put on the connection at login, name → value. */
+  readonly session: Readonly<Record<string, string>>;
+  /** Only the rules that the role names. */
+  readonly rules: Readonly<Record<string, RuleSetting>>;
+  /** `rules: { default: allow }`: the action of every rule that the role does not name; undefined: each rule's own default. */
+  readonly defaultAction?: Verdict;
+  readonly hold?: HoldSetting;
+}
+
+export interface Approver {
+  readonly name: string;
+  readonly groups: readonly string[];
+  readonly users: readonly string[];
+  readonly tokenSha256?: string;
+  readonly totpSecret?: string;
+}
+
+export interface Policy {
+  readonly mode: 'enforce' | 'observe';
+  readonly roles: readonly Role[];
+  readonly approvers: readonly Approver[];
+  /** SHA-256 of the file's bytes, hex. */
+  readonly sha256: string;
+}
+
+/** One rule that matched one statement. */
+export interface Match {
+  /** A rule's id, or `access`, `syntax`, `prohibited`, `unclassified`, `too-complex`. */
+  readonly rule: string;
+  readonly action: Verdict;
+  /** A whole sentence for a person, without the `holdfast: ` prefix. */
+  readonly message: string;
+  readonly hint: string | null;
+  /** UTF-16 offset in the analysed text of the offending place; null where unknown. */
+  readonly offset: number | null;
+}
+
+export interface JudgedStatement {
+  readonly facts: StatementFacts;
+  /** Strictest first. */
+  readonly matches: readonly Match[];
+}
+
+/** The policy's word on one text for one role: the same for every session of that role, so it can be cached. */
+export interface Judgement {
+  readonly verdict: Verdict;
+  readonly statements: readonly JudgedStatement[];
+  /** Matches of the text as a whole (syntax error, multi-statement, too complex), strictest first. */
+  readonly matches: readonly Match[];
+  /** The match that decides the error's text and code: the strictest, first in the text. null when nothing matched. */
+  readonly decisive: Match | null;
+  /** SQLSTATE for a refusal of this text: 42501, 42601 (syntax), 54000, 54001. */
+  readonly sqlstate: string;
+  /** One-based character position for the error field P, syntax errors only. */
+  readonly position: number | null;
+}
+
+/** Who is asking: what role matching may look at. */
+export interface Login {
+  readonly user: string;
+  readonly database: string;
+  readonly application: string;
+  /** The client's IP address, textual. */
+  readonly address: string;
+}

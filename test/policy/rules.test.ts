@@ -1,0 +1,132 @@
+/** Every rule on the examples of its page in docs/rules: the page says what the rule does, so it has to be true. */
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { RULES, ruleById } from '../../src/policy/registry.js';
+import type { Rule, RuleFinding } from '../../src/policy/rule.js';
+import { analyze, loadParser } from '../../src/sql/analyze.js';
+
+const PAGES = new URL('../../docs/rules/', import.meta.url);
+
+function page(rule: Rule): string {
+  return readFileSync(new URL(`${rule.id}.md`, PAGES), 'utf8');
+}
+
+/** The lines of the SQL block below a heading: one text each. */
+function examples(rule: Rule, heading: string): string[] {
+  const section = page(rule).split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+  const block = /```sql\n(.*?)```/s.exec(section)?.[1] ?? '';
+  return block.split('\n').filter((line) => line !== '');
+}
+
+/** The options of the YAML block on the page, which its examples are about. */
+function options(rule: Rule): Record<string, unknown> {
+  const block = /```yaml\n(.*?)```/s.exec(page(rule))?.[1];
+  if (block === undefined) return rule.options.parse({});
+  const { rules } = parse(block) as { rules: Record<string, Record<string, unknown>> };
+  const { action: _action, ...own } = rules[rule.id] ?? {};
+  return rule.options.parse(own);
+}
+
+function findings(rule: Rule, sql: string): RuleFinding[] {
+  const analysis = analyze(sql);
+  if (analysis.kind !== 'statements') throw new Error(`${sql}: ${analysis.kind}: ${analysis.message}`);
+  return analysis.statements.flatMap((statement, index) => [
+    ...rule.check(
+      {
+        statement,
+        index,
+        count: analysis.statements.length,
+        environment: 'production',
+        databaseName: 'shop',
+      },
+      options(rule),
+    ),
+  ]);
+}
+
+beforeAll(loadParser);
+
+describe.each(RULES.map((rule) => [rule.id, rule] as const))('%s', (id, rule) => {
+  it('has a page that says its default and shows examples of both kinds', () => {
+    expect(existsSync(new URL(`${id}.md`, PAGES))).toBe(true);
+    expect(page(rule)).toContain(`# \`${id}\`\n`);
+    expect(page(rule)).toContain(`Default action: ${rule.defaultAction ?? 'none'}`);
+    expect(examples(rule, 'Matches').length).toBeGreaterThan(0);
+    expect(examples(rule, 'Does not match').length).toBeGreaterThan(0);
+    for (const option of Object.keys(rule.options.shape)) expect(page(rule)).toContain(`| \`${option}\` |`);
+  });
+
+  it.each(examples(rule, 'Matches'))('matches %s', (sql) => {
+    const found = findings(rule, sql);
+    expect(found).not.toEqual([]);
+    for (const { message, hint, offset } of found) {
+      expect(message).toMatch(/^\S.*\.$/);
+      expect(hint).toMatch(/^\S.*\.$/);
+      if (offset !== null) expect(offset).toBeLessThan(sql.length);
+    }
+  });
+
+  it.each(examples(rule, 'Does not match'))('does not match %s', (sql) => {
+    expect(findings(rule, sql)).toEqual([]);
+  });
+});
+
+it('has no page of a rule that does not exist', () => {
+  for (const name of readdirSync(PAGES)) {
+    if (name !== 'README.md') expect(ruleById(name.replace(/\.md$/, '')), name).not.toBeNull();
+  }
+});
+
+describe('messages', () => {
+  const messageOf = (id: string, sql: string): string | undefined => {
+    const rule = ruleById(id);
+    if (rule === null) throw new Error(id);
+    return findings(rule, sql)[0]?.message;
+  };
+
+  it.each([
+    [
+      'require-where',
+      'DELETE FROM accounts',
+      'DELETE on "accounts" has no WHERE clause, so it would empty the table.',
+    ],
+    [
+      'require-where',
+      'UPDATE s.t SET a = 1',
+      'UPDATE on "s.t" has no WHERE clause, so it would change every row of the table.',
+    ],
+    [
+      'require-where',
+      'DELETE FROM accounts WHERE true',
+      'The condition of DELETE on "accounts" is a constant, so it cannot tell one row from another: it would empty the table.',
+    ],
+    [
+      'cascade',
+      'TRUNCATE account_type CASCADE',
+      'TRUNCATE … CASCADE on "account_type" also empties every table that references it, however far.',
+    ],
+    [
+      'cascade',
+      'DROP TABLE account CASCADE',
+      'DROP TABLE … CASCADE on "account" also drops everything that depends on it, however far.',
+    ],
+    [
+      'drop-table',
+      'DROP TABLE a, b',
+      'DROP TABLE "a" and "b" would remove them from production, with what they hold.',
+    ],
+    [
+      'drop-database',
+      'DROP DATABASE shop',
+      'DROP DATABASE "shop" would remove the whole database from production. No transaction can undo it.',
+    ],
+    [
+      'protected-tables',
+      'UPDATE invoices SET paid = true WHERE id = 7',
+      '"invoices" is protected by "billing.invoices", and this statement would change it.',
+    ],
+  ])('%s on %s', (id, sql, message) => {
+    expect(messageOf(id, sql)).toBe(message);
+  });
+});
