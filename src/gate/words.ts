@@ -1,0 +1,136 @@
+/**
+ * What clients are told: refusals, notices and the login banner, in PostgreSQL's
+ * form (message, DETAIL, HINT). The policy supplies the reasons; this file only
+ * puts them into the fields of design.md's section 5.
+ */
+import type { Refusal } from '../errors.js';
+import { VERDICTS } from '../policy/types.js';
+import type { Judgement, Match, Role } from '../policy/types.js';
+import type { Notice } from '../protocol/encode.js';
+import type { Access } from '../sql/facts.js';
+
+/** SQLSTATE insufficient_privilege. */
+export const INSUFFICIENT_PRIVILEGE = '42501';
+
+/** How long `SET holdfast.target` counts, milliseconds. */
+export const TARGET_VALID_MS = 5 * 60_000;
+
+/** Strictest first, each rule once. */
+function rulesOf(judgement: Judgement): readonly Match[] {
+  const matches = [...judgement.matches, ...judgement.statements.flatMap((statement) => statement.matches)];
+  matches.sort((a, b) => VERDICTS.indexOf(b.action) - VERDICTS.indexOf(a.action));
+  return matches.filter((match, index) => matches.findIndex((other) => other.rule === match.rule) === index);
+}
+
+function detail(judgement: Judgement, decision: string): string {
+  const rules = rulesOf(judgement).map(({ rule, action }) => `${rule} (${action})`);
+  return `Decision ${decision}. ${rules.length === 1 ? 'Rule' : 'Rules'}: ${rules.join(', ')}.`;
+}
+
+/** The error for a text that the policy refuses, or wants confirmed or held. */
+export function policyRefusal(judgement: Judgement, decision: string, environment: string): Refusal {
+  const decisive = judgement.decisive;
+  if (decisive === null) throw new Error('a judgement without a match refuses nothing');
+  const hints = decisive.hint === null ? [] : [decisive.hint];
+  let message = decisive.message;
+  if (decisive.action === 'confirm') {
+    message = `${message} It must be confirmed: this is ${environment}.`;
+    hints.push(
+      `If you mean ${environment}, say within five minutes before the statement: SET holdfast.target = '${environment}';`,
+    );
+  } else if (decisive.action === 'hold') {
+    message = `${message} It needs approval.`;
+    hints.push(
+      'This version of Holdfast cannot hold a statement until it is approved, so it is refused; nothing was run.',
+    );
+  }
+  const common = { severity: 'ERROR', sqlstate: judgement.sqlstate, routine: `holdfast/${decisive.rule}` } as const;
+  if (decisive.rule === 'syntax') {
+    return {
+      ...common,
+      message,
+      ...(judgement.position === null ? {} : { position: judgement.position }),
+    };
+  }
+  return {
+    ...common,
+    message: `holdfast: ${message}`,
+    detail: detail(judgement, decision),
+    ...(hints.length === 0 ? {} : { hint: hints.join(' ') }),
+  };
+}
+
+/** What a `warn` verdict says to the client; the statement runs. */
+export function policyWarning(judgement: Judgement, decision: string): Notice | null {
+  const decisive = judgement.decisive;
+  if (decisive === null) return null;
+  return {
+    severity: 'WARNING',
+    sqlstate: '01000',
+    message: `holdfast: ${decisive.message}`,
+    detail: detail(judgement, decision),
+    ...(decisive.hint === null ? {} : { hint: decisive.hint }),
+    routine: `holdfast/${decisive.rule}`,
+  };
+}
+
+export function recordRefusal(): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate: '58030',
+    message: 'holdfast: the audit log cannot be written, so nothing was run',
+    hint: 'Whoever runs Holdfast finds the reason in its log; statements pass again as soon as records can be written.',
+    routine: 'holdfast/audit',
+  };
+}
+
+/** As the server says it: drivers look for this SQLSTATE and prepare anew. */
+export function unknownStatement(name: string): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate: '26000',
+    message: name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`,
+    routine: 'holdfast/names',
+  };
+}
+
+/** The server reads SQL in another way than Holdfast does, so nothing can be judged. */
+export function lexerDisagrees(setting: string, value: string, wanted: string): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate: INSUFFICIENT_PRIVILEGE,
+    message: `holdfast: the server reports ${setting} = ${value === '' ? '(nothing)' : value}; statements can only be judged while it is ${wanted}`,
+    hint: `Set it where it comes from: ALTER ROLE … RESET ${setting}, ALTER DATABASE … RESET ${setting}, or the server's configuration; then connect again.`,
+    routine: 'holdfast/lexer',
+  };
+}
+
+/** The read-only backstop went away under a read role. */
+export function backstopGone(): Refusal {
+  return {
+    severity: 'FATAL',
+    sqlstate: INSUFFICIENT_PRIVILEGE,
+    message: 'holdfast: default_transaction_read_only was switched off in a read-only session, which ends it',
+    hint: 'Something that the statement called changed the setting.',
+    routine: 'holdfast/read-only',
+  };
+}
+
+const ACCESS_WORDS: Readonly<Record<Access, string>> = {
+  none: 'no access',
+  read: 'read only',
+  write: 'read and write',
+  ddl: 'read, write and change the schema',
+  admin: 'everything',
+};
+
+/** What a person reads at login: `Holdfast: PRODUCTION, database shop, role everyone: read only.` */
+export function banner(environment: string, database: string, role: Role, observing: boolean): Notice {
+  const mode = observing ? ' Observe mode: nothing is refused, everything is recorded.' : '';
+  return {
+    severity: 'NOTICE',
+    sqlstate: '00000',
+    message: `Holdfast: ${environment.toUpperCase()}, database ${database}, role ${role.name}: ${ACCESS_WORDS[role.access]}.${mode}`,
+    routine: 'holdfast/banner',
+  };
+}

@@ -1,0 +1,313 @@
+/**
+ * A running Holdfast: puts the parts together, listens, and shuts down in order.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { cancelBody, policyBody } from '../audit/records.js';
+import { openAuditLog } from '../audit/writer.js';
+import { startAdmin } from '../admin/server.js';
+import type { Settings } from '../config/settings.js';
+import { OperatorError } from '../errors.js';
+import { createAnalysisPool } from '../gate/analysis-pool.js';
+import { admitLogin } from '../gate/login-gate.js';
+import { createPolicyStore } from '../gate/policy-store.js';
+import type { PolicyStore } from '../gate/policy-store.js';
+import type { Logger } from '../log.js';
+import { createMetrics } from '../metrics.js';
+import type { Metrics } from '../metrics.js';
+import type { Policy } from '../policy/types.js';
+import type { StartupMessage } from '../protocol/startup.js';
+import { loadParser } from '../sql/analyze.js';
+import { createAdmission } from './admission.js';
+import { createCancelRegistry } from './cancellation.js';
+import { createServerTls, greetClient, hangUp } from './client-leg.js';
+import type { ClientLeg, ServerTls } from './client-leg.js';
+import { watchPolicy } from './policy-reload.js';
+import { checkReadiness } from './readiness.js';
+import type { LiveSession, ServerFacts, SessionServices } from './services.js';
+import { SessionDriver } from './session-driver.js';
+import type { UpstreamOptions } from './upstream.js';
+
+export interface HoldfastOptions {
+  readonly settings: Settings;
+  readonly policy: Policy;
+  readonly logger: Logger;
+  /** Where the analysis worker's code is; the built one unless a test runs from sources. */
+  readonly workerUrl?: URL;
+}
+
+export interface Holdfast {
+  readonly port: number;
+  readonly adminPort: number;
+  readonly metrics: Metrics;
+  readonly policies: PolicyStore;
+  /** Reads the policy file again. */
+  reload(): Promise<void>;
+  /** Stops listening, lets sessions finish for limits.drain_timeout, ends the rest, closes the audit log. */
+  close(): Promise<void>;
+}
+
+/** max_connections changes only with a restart of the server; it is asked anew after this, milliseconds. */
+const SERVER_FACTS_VALID_MS = 60_000;
+/** Connections that have not said who they are, above the session limit. */
+const GREETING_ALLOWANCE = 100;
+const POLICY_SETTLE_MS = 200;
+const ANALYSIS_WORKERS = 2;
+const ANALYSIS_DEADLINE_MS = 30_000;
+
+/** Starts everything. @throws OperatorError when a part cannot start; what had started is stopped again */
+export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast> {
+  const { settings, policy, logger } = options;
+  const tls = await readServerTls(settings);
+  const upstream: UpstreamOptions = {
+    upstream: settings.upstream,
+    ca: await readCa(settings),
+    timeout: settings.limits.upstreamConnectTimeout,
+  };
+  await loadParser();
+  const metrics = createMetrics();
+  const policies = createPolicyStore(policy);
+  metrics.policyInfo.set(policy.sha256);
+  const audit = await openAuditLog({
+    ...settings.audit,
+    now: () => new Date(),
+    onFailure: (error) => {
+      metrics.auditFailures.inc();
+      logger.error({ err: error }, 'the audit log cannot be written; statements are refused until it can');
+    },
+    onWrite: (seconds) => {
+      metrics.auditWriteSeconds.observe(seconds);
+    },
+  });
+  const pool = createAnalysisPool({
+    size: ANALYSIS_WORKERS,
+    workerUrl: options.workerUrl ?? new URL('../sql/worker.js', import.meta.url),
+    deadlineMs: ANALYSIS_DEADLINE_MS,
+    stackSizeMb: 64,
+  });
+  audit.append(
+    policyBody({ result: 'loaded', sha256: policy.sha256, previousSha256: null, file: settings.policy, problems: [] }),
+  );
+  metrics.auditRecords.child('policy').inc();
+
+  let draining = false;
+  let onLastSession = (): void => undefined;
+  const sessions = new Set<LiveSession>();
+  const admission = createAdmission(settings.limits.connections);
+  const services: SessionServices = {
+    gate: {
+      environment: settings.environment,
+      recordSql: settings.audit.sql,
+      recordParameters: settings.audit.parameters,
+      metrics,
+      policies,
+      audit,
+      pool,
+      statementLimit: settings.limits.statement,
+      clock: () => performance.now(),
+      cacheHits: metrics.analysisCache.child('hit'),
+      cacheMisses: metrics.analysisCache.child('miss'),
+      decisionSeconds: metrics.decisionSeconds,
+      decisionRecords: metrics.auditRecords.child('decision'),
+      outcomeRecords: metrics.auditRecords.child('outcome'),
+    },
+    upstream,
+    admission,
+    cancels: createCancelRegistry(),
+    serverFacts: createServerFacts(),
+    sessions,
+    log: logger,
+    upstreamErrors: metrics.upstreamErrors,
+    refusedSessions: metrics.sessionsRefused,
+    auditRecords: metrics.auditRecords,
+    startupTimeout: settings.limits.startupTimeout,
+    messageLimit: settings.limits.message,
+    draining: () => draining,
+    left: (role) => {
+      admission.leave(role);
+      metrics.sessions.child(role.name).dec();
+      if (sessions.size === 0) onLastSession();
+    },
+  };
+
+  const listener = listen(services, tls, settings, () => draining);
+  try {
+    await listening(listener, settings.listen.host, settings.listen.port);
+    const admin = await startAdmin({
+      host: settings.admin.host,
+      port: settings.admin.port,
+      metrics,
+      ready: () => checkReadiness(policies, audit, upstream, draining),
+      logger,
+    });
+    const reloads = watchPolicy({
+      file: settings.policy,
+      policies,
+      audit,
+      metrics,
+      log: logger,
+      settleMs: POLICY_SETTLE_MS,
+    });
+    const { port } = listener.address() as AddressInfo;
+    return {
+      port,
+      adminPort: admin.port,
+      metrics,
+      policies,
+      reload: () => reloads.reload(),
+      close: async () => {
+        draining = true;
+        reloads.stop();
+        listener.close();
+        for (const session of [...sessions]) session.drain();
+        if (sessions.size > 0) {
+          // Sessions end as they get idle; those that remain after the timeout are ended.
+          await new Promise<void>((resolve) => {
+            const timer = setTimeout(resolve, settings.limits.drainTimeout);
+            onLastSession = () => {
+              clearTimeout(timer);
+              resolve();
+            };
+          });
+          for (const session of [...sessions]) session.end();
+        }
+        await admin.close();
+        await pool.close();
+        await audit.close();
+      },
+    };
+  } catch (error) {
+    listener.close();
+    await pool.close();
+    await audit.close();
+    throw error;
+  }
+}
+
+async function readServerTls(settings: Settings): Promise<ServerTls | null> {
+  const { mode, cert, key } = settings.listen.tls;
+  if (mode === 'off' || cert === undefined || key === undefined) return null;
+  try {
+    return createServerTls(await readFile(cert, 'utf8'), await readFile(key, 'utf8'), mode === 'require');
+  } catch (error) {
+    throw new OperatorError(
+      `listen.tls: ${cert} and ${key} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+async function readCa(settings: Settings): Promise<string | null> {
+  const { ca } = settings.upstream.tls;
+  if (ca === undefined) return null;
+  try {
+    return await readFile(ca, 'utf8');
+  } catch (error) {
+    throw new OperatorError(
+      `upstream.tls.ca: ${ca} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+function createServerFacts(): ServerFacts {
+  let maxConnections: { readonly value: number; readonly at: number } | null = null;
+  return {
+    maxConnections() {
+      if (maxConnections === null || performance.now() - maxConnections.at > SERVER_FACTS_VALID_MS) return null;
+      return maxConnections.value;
+    },
+    setMaxConnections(value) {
+      maxConnections = { value, at: performance.now() };
+    },
+  };
+}
+
+/** Accepts connections, greets them, and opens a session for each that may have one. */
+function listen(services: SessionServices, tls: ServerTls | null, settings: Settings, draining: () => boolean): Server {
+  const idPrefix = randomBytes(4).toString('hex');
+  let lastSession = 0;
+  let greeting = 0;
+
+  function start(leg: ClientLeg, message: StartupMessage, rest: Buffer): void {
+    if (draining()) {
+      services.refusedSessions.child('shutdown').inc();
+      hangUp(leg.socket, {
+        severity: 'FATAL',
+        sqlstate: '57P03',
+        message: 'holdfast: Holdfast is shutting down',
+        routine: 'holdfast/shutdown',
+      });
+      return;
+    }
+    lastSession += 1;
+    const id = `${idPrefix}-${lastSession.toString(36)}`;
+    const login = admitLogin(message, leg.address, leg.port, id, services.gate);
+    if ('refusal' in login) {
+      services.refusedSessions.child('policy').inc();
+      hangUp(leg.socket, login.refusal);
+      return;
+    }
+    const { role } = login.admitted.scope;
+    const refusal = services.admission.enter(role);
+    if (refusal !== null) {
+      services.refusedSessions.child('connections').inc();
+      hangUp(leg.socket, refusal);
+      return;
+    }
+    services.gate.metrics.sessions.child(role.name).inc();
+    const session = new SessionDriver(services, id, leg, login.admitted);
+    void session.open(rest);
+  }
+
+  function cancel(processId: number, secret: Buffer, address: string): void {
+    const found = services.cancels.find(processId, secret);
+    services.gate.audit.append(
+      cancelBody({
+        session: found?.id ?? null,
+        client: address,
+        result: found === null ? 'unknown_key' : found.cancel() ? 'forwarded' : 'not_current',
+      }),
+    );
+    services.auditRecords.child('cancel').inc();
+  }
+
+  return createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket: Socket) => {
+    if (services.admission.sessions + greeting >= settings.limits.connections + GREETING_ALLOWANCE) {
+      services.refusedSessions.child('flood').inc();
+      socket.destroy();
+      return;
+    }
+    greeting += 1;
+    const timer = setTimeout(() => {
+      socket.destroy();
+    }, services.startupTimeout);
+    const greeted = (): void => {
+      greeting -= 1;
+      clearTimeout(timer);
+    };
+    greetClient(socket, tls, {
+      start(leg, message, rest) {
+        greeted();
+        start(leg, message, rest);
+      },
+      cancel(processId, secret, address) {
+        greeted();
+        cancel(processId, secret, address);
+      },
+      gone(reason) {
+        greeted();
+        services.log.debug({ client: socket.remoteAddress, reason }, 'a connection ended before it said who it is');
+      },
+    });
+  });
+}
+
+function listening(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(new OperatorError(`cannot listen on ${host}:${port}: ${error.code ?? error.message}`));
+    });
+    server.listen({ host, port, backlog: 511 }, resolve);
+  });
+}
