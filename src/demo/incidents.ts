@@ -1,0 +1,265 @@
+/**
+ * `holdfast incidents`: every incident is run again, twice, on a real server: by a
+ * client that talks straight to PostgreSQL, and by the same client through a live
+ * Holdfast with the shipped policy.
+ *
+ * Law of this file: the table shows what happened and nothing else. Rows are
+ * counted in the database before and after; verdict and rule are read from the
+ * audit log. What no rule can stop yet is called so, and only where that rule is
+ * missing from the registry.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { ruleById } from '../policy/registry.js';
+import { VERDICTS, type Verdict } from '../policy/types.js';
+import { startEmbedded } from './embedded.js';
+import { CONNECTION_LIMIT, INCIDENT_FORMS, type IncidentForm } from './incident-forms.js';
+import { startDemoProxy } from './proxy.js';
+import {
+  copyDatabase,
+  createShop,
+  databaseUrl,
+  dropDatabase,
+  SHOP_DATABASE,
+  SHOP_PASSWORD,
+  withClient,
+} from './shop.js';
+import { formatTable } from './table.js';
+
+const TEMPLATE = 'shop_template';
+
+/** What one run of a form did. `after` is null when the database or table is gone. */
+interface Run {
+  readonly before: number;
+  readonly after: number | null;
+  readonly error: Error | null;
+}
+
+/** What the audit log says of the run through Holdfast. */
+interface Judged {
+  readonly verdict: Verdict;
+  readonly rules: readonly string[];
+}
+
+export type IncidentResult =
+  | 'stopped'
+  /** None of the form's rules exists in this version, and nothing else stopped it. */
+  | 'not yet stopped'
+  /** A rule exists for it, and it happened all the same. */
+  | 'NOT STOPPED'
+  /** Straight to PostgreSQL it did no damage either: the replay proves nothing. */
+  | 'NOT REPLAYED';
+
+export interface IncidentOutcome {
+  readonly form: IncidentForm;
+  readonly direct: Run;
+  readonly through: Run;
+  readonly judged: Judged | null;
+  readonly result: IncidentResult;
+}
+
+/**
+ * Replays all incidents and prints one table.
+ *
+ * @returns the exit status: 0 when everything that a rule exists for was stopped, else 1.
+ * @throws OperatorError when the embedded PostgreSQL is not installed or does not start.
+ */
+export async function incidents(print: (text: string) => void = toStandardOutput): Promise<number> {
+  const outcomes = await replayIncidents();
+  print(`${formatTable(HEADINGS, outcomes.map(tableRow))}\n\n`);
+  for (const { form, through } of outcomes) {
+    if (through.error !== null) print(`${form.incident}: ${describe(through.error)}\n`);
+  }
+  const late = outcomes.filter((outcome) => outcome.result === 'not yet stopped');
+  const failed = outcomes.filter((outcome) => outcome.result.startsWith('NOT'));
+  const stopped = outcomes.length - late.length - failed.length;
+  print(`\n${String(stopped)} of ${String(outcomes.length)} stopped`);
+  if (late.length > 0) {
+    const missing = new Set(late.flatMap((outcome) => outcome.form.rules));
+    print(`; ${String(late.length)} not yet: this version has no ${[...missing].join(', ')}`);
+  }
+  print(failed.length > 0 ? `; ${String(failed.length)} FAILED\n` : '\n');
+  return failed.length > 0 ? 1 : 0;
+}
+
+/** Replays all incidents, each in a copy of the shop of its own. */
+export async function replayIncidents(): Promise<readonly IncidentOutcome[]> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'holdfast-incidents-'));
+  const audit = await mkdtemp(path.join(tmpdir(), 'holdfast-incidents-audit-'));
+  try {
+    await chmod(directory, 0o755);
+    const password = randomBytes(12).toString('hex');
+    const server = await startEmbedded({
+      directory,
+      password,
+      ephemeral: true,
+      // Few, so that taking all of them does not take long.
+      postgresFlags: ['-c', 'max_connections=40'],
+    });
+    try {
+      await createShop(server.url, TEMPLATE);
+      const auditPath = path.join(audit, 'audit.jsonl');
+      const proxy = await startDemoProxy({ upstream: server, port: 0, adminPort: 0, auditPath });
+      const runs: { form: IncidentForm; direct: Run; through: Run }[] = [];
+      try {
+        for (const form of INCIDENT_FORMS) {
+          const direct = await replay(form, server.url, server.port);
+          const through = await replay(form, server.url, proxy.port);
+          runs.push({ form, direct, through });
+        }
+      } finally {
+        // The log is whole only when its writer is closed.
+        await proxy.close();
+      }
+      const judgements = await readJudgements(auditPath);
+      return runs.map((run) => {
+        const judged = judgements.get(applicationName(run.form)) ?? null;
+        return { ...run, judged, result: resultOf(run.form, run.direct, run.through) };
+      });
+    } finally {
+      await server.stop();
+    }
+  } finally {
+    await rm(audit, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Runs one form in a new copy of the database TEMPLATE, by way of `port`. The copy has the shop's own name: a policy may match it. */
+async function replay(form: IncidentForm, superuserUrl: string, port: number): Promise<Run> {
+  await copyDatabase(superuserUrl, TEMPLATE, SHOP_DATABASE);
+  try {
+    const before = await countRows(form, superuserUrl);
+    if (before === null) throw new Error(`nothing to count before incident ${form.id}`);
+    const clients: pg.Client[] = [];
+    const open = async () => {
+      const client = new pg.Client({
+        host: '127.0.0.1',
+        port,
+        user: form.user,
+        password: SHOP_PASSWORD,
+        database: form.database,
+        application_name: applicationName(form),
+      });
+      client.on('error', () => undefined);
+      await client.connect();
+      clients.push(client);
+      return client;
+    };
+    try {
+      const error = await form.run(await open(), open).then(
+        () => null,
+        (caught: unknown) => (caught instanceof Error ? caught : new Error(String(caught))),
+      );
+      return { before, after: await countRows(form, superuserUrl), error };
+    } finally {
+      for (const client of clients) await client.end();
+    }
+  } finally {
+    await dropDatabase(superuserUrl, SHOP_DATABASE);
+  }
+}
+
+/** PostgreSQL: undefined_table, invalid_catalog_name (no such database). */
+const GONE = new Set(['42P01', '3D000']);
+
+async function countRows(form: IncidentForm, superuserUrl: string): Promise<number | null> {
+  try {
+    return await withClient(databaseUrl(superuserUrl, SHOP_DATABASE), async (client) => {
+      const { rows } = await client.query<{ count: string }>(form.count);
+      return Number(rows[0]?.count);
+    });
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && GONE.has(error.code ?? '')) return null;
+    throw error;
+  }
+}
+
+function applicationName(form: IncidentForm): string {
+  return `holdfast-incident-${form.id}`;
+}
+
+function refusedByHoldfast(error: Error | null): boolean {
+  return error instanceof pg.DatabaseError && (error.routine ?? '').startsWith('holdfast/');
+}
+
+function resultOf(form: IncidentForm, direct: Run, through: Run): IncidentResult {
+  if (direct.after === direct.before) return 'NOT REPLAYED';
+  const unharmed = through.after === through.before;
+  const some = form.gradual === true && through.after !== null && through.after > (direct.after ?? 0);
+  if (refusedByHoldfast(through.error) && (unharmed || some)) return 'stopped';
+  return form.rules.some(ruleExists) ? 'NOT STOPPED' : 'not yet stopped';
+}
+
+/** Whether this version has it. */
+export function ruleExists(rule: string): boolean {
+  return rule === CONNECTION_LIMIT || ruleById(rule) !== null;
+}
+
+/** The strictest decision of each application in an audit log. */
+async function readJudgements(auditPath: string): Promise<Map<string, Judged>> {
+  const judgements = new Map<string, Judged>();
+  for (const line of (await readFile(auditPath, 'utf8')).split('\n')) {
+    if (line === '') continue;
+    const record = JSON.parse(line) as {
+      readonly kind?: string;
+      readonly application?: string;
+      readonly verdict?: Verdict;
+      readonly matches?: readonly { readonly rule: string; readonly action: Verdict }[];
+    };
+    const { application, verdict, matches } = record;
+    if (record.kind !== 'decision' || application === undefined || verdict === undefined) continue;
+    const known = judgements.get(application);
+    if (known !== undefined && VERDICTS.indexOf(known.verdict) >= VERDICTS.indexOf(verdict)) continue;
+    const decisive = (matches ?? []).filter((match) => match.action === verdict).map((match) => match.rule);
+    judgements.set(application, { verdict, rules: [...new Set(decisive)] });
+  }
+  return judgements;
+}
+
+const HEADINGS = [
+  'incident',
+  'statement',
+  'verdict',
+  'rule',
+  'rows before',
+  'after, direct',
+  'after, Holdfast',
+  'result',
+];
+
+function tableRow({ form, direct, through, judged, result }: IncidentOutcome): string[] {
+  return [
+    form.incident,
+    form.statement,
+    ...verdictAndRule(judged, through.error),
+    String(through.before),
+    rowsAfter(direct),
+    rowsAfter(through),
+    result,
+  ];
+}
+
+function verdictAndRule(judged: Judged | null, error: Error | null): [string, string] {
+  // A session that is refused at login makes no decision: its error tells.
+  const routine = error instanceof pg.DatabaseError ? (error.routine ?? '') : '';
+  if (routine === `holdfast/${CONNECTION_LIMIT}`) return ['refused', CONNECTION_LIMIT];
+  if (judged === null) return ['?', '-'];
+  return [judged.verdict, judged.rules.length === 0 ? '-' : judged.rules.join(', ')];
+}
+
+function rowsAfter({ after }: Run): string {
+  return after === null ? 'gone' : String(after);
+}
+
+function describe(error: Error): string {
+  const hint = error instanceof pg.DatabaseError && error.hint !== undefined ? `\n  ${error.hint}` : '';
+  return `${error.message}${hint}`;
+}
+
+function toStandardOutput(text: string): void {
+  process.stdout.write(text);
+}

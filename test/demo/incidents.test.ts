@@ -1,0 +1,58 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { INCIDENT_FORMS } from '../../src/demo/incident-forms.js';
+import { replayIncidents, ruleExists, type IncidentOutcome } from '../../src/demo/incidents.js';
+
+let outcomes: readonly IncidentOutcome[];
+
+beforeAll(async () => {
+  outcomes = await replayIncidents();
+});
+
+function outcome(id: string): IncidentOutcome {
+  const found = outcomes.find(({ form }) => form.id === id);
+  if (found === undefined) throw new Error(`no incident ${id}`);
+  return found;
+}
+
+describe('the incidents, through a live Holdfast with the shipped policy', () => {
+  it('do their damage without it', () => {
+    expect(outcomes.map(({ form }) => form.id)).toEqual(INCIDENT_FORMS.map(({ id }) => id));
+    for (const { form, direct } of outcomes) {
+      // The server has an end of its own: its last connection.
+      if (form.id !== '3b') expect(direct.error, form.id).toBeNull();
+      expect(direct.after ?? 0, form.id).toBeLessThan(direct.before);
+    }
+  });
+
+  it.for([
+    ['1', 'deny', 'cascade'],
+    ['2', 'deny', 'drop-database'],
+    ['3a', 'hold', 'drop-table'],
+  ] as const)('%s: %s by %s, and no row is lost', ([id, verdict, rule]) => {
+    const { result, judged, through } = outcome(id);
+    expect(result).toBe('stopped');
+    expect(judged?.verdict).toBe(verdict);
+    expect(judged?.rules).toContain(rule);
+    expect(through.after).toBe(through.before);
+    expect(through.error).toMatchObject({
+      code: '42501',
+      routine: expect.stringMatching(/^holdfast\//) as string,
+    });
+  });
+
+  it('leave connections to others', () => {
+    const { direct, through, result } = outcome('3b');
+    expect(direct.after).toBe(0);
+    expect(through.after).toBeGreaterThan(2);
+    expect(through.error).toMatchObject({ code: '53300' });
+    expect(result).toBe('stopped');
+  });
+
+  it('are called not yet stopped only where this version lacks the rule', () => {
+    for (const { form, result } of outcomes) {
+      const built = form.rules.some(ruleExists);
+      if (built) expect(result, form.id).toBe('stopped');
+      else expect(['stopped', 'not yet stopped'], form.id).toContain(result);
+    }
+  });
+});
