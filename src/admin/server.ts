@@ -127,7 +127,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     return503OnClosing: false,
     http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_TIMEOUT_MS },
     frameworkErrors: (_error, _request, reply) => {
-      sendError(reply as FastifyReply, 404, 'not found');
+      sendError(reply, 404, 'not found');
     },
   });
   app.server.maxConnections = MAX_CONNECTIONS;

@@ -39,12 +39,15 @@ export interface DecisionConstantInput {
   readonly mode: 'enforce' | 'observe';
 }
 
+const MAX_FLAT_CHARACTERS = 16_384;
+
 /**
  * The same text as one piece. A string that was concatenated stays a tree of its
- * parts, and every write of a record would walk that tree again.
+ * parts, and every write of a record would walk that tree again. Large texts are
+ * rarely executed twice, and copying them is no bargain.
  */
 function flat(text: string): string {
-  return Buffer.from(text).toString();
+  return text.length > MAX_FLAT_CHARACTERS ? text : Buffer.from(text).toString();
 }
 
 /** `at or near "…"` quotes the statement's text, and there it may be a password. */

@@ -136,6 +136,7 @@ function createQueue(
   let stolen: Error | null = null;
   let closed = false;
   let released = false;
+  let closing: Promise<void> | null = null;
 
   function schedule(): void {
     if (scheduled || closed) return;
@@ -249,6 +250,29 @@ function createQueue(
     }
   }, LOCK_REFRESH_MS).unref();
 
+  async function settle(): Promise<void> {
+    while (syncing !== null) await syncing.done;
+  }
+
+  async function finish(): Promise<void> {
+    closed = true;
+    clearInterval(refresh);
+    if (lazyTimer !== null) clearTimeout(lazyTimer);
+    if (retryTimer !== null) clearTimeout(retryTimer);
+    try {
+      await settle();
+      if (bodies.length > 0 || waiters.length > 0) flush();
+      await settle();
+      await file.sync();
+    } catch (error) {
+      options.onFailure(toError(error));
+    } finally {
+      released = true;
+      file.close();
+      lock.release();
+    }
+  }
+
   return {
     append(body) {
       if (closed) return;
@@ -278,24 +302,9 @@ function createQueue(
     get head() {
       return file.head();
     },
-    async close() {
-      if (closed) return;
-      closed = true;
-      clearInterval(refresh);
-      if (lazyTimer !== null) clearTimeout(lazyTimer);
-      if (retryTimer !== null) clearTimeout(retryTimer);
-      while (syncing !== null) await syncing.done;
-      if (bodies.length > 0 || waiters.length > 0) flush();
-      while (syncing !== null) await (syncing as { readonly done: Promise<void> }).done;
-      try {
-        await file.sync();
-      } catch (error) {
-        options.onFailure(toError(error));
-      } finally {
-        released = true;
-        file.close();
-        lock.release();
-      }
+    close() {
+      closing ??= finish();
+      return closing;
     },
   };
 }

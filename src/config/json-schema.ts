@@ -35,5 +35,21 @@ function render(schema: z.ZodType, title: string): string {
     },
   });
   const { $schema, ...rest } = generated;
-  return `${JSON.stringify({ $schema, title, ...rest, $defs: { fromEnvironment: FROM_ENVIRONMENT } }, null, 2)}\n`;
+  return `${layout({ $schema, title, ...rest, $defs: { fromEnvironment: FROM_ENVIRONMENT } }, '')}\n`;
+}
+
+/** The repository's formatting: lists of words on one line where they fit, everything else one entry a line. */
+function layout(value: unknown, indent: string): string {
+  const inner = `${indent}  `;
+  if (Array.isArray(value)) {
+    const items: unknown[] = value;
+    const line = `[${items.map((item) => JSON.stringify(item)).join(', ')}]`;
+    const flat = items.every((item) => typeof item !== 'object') && indent.length + line.length < 90;
+    return flat ? line : `[\n${items.map((item) => inner + layout(item, inner)).join(',\n')}\n${indent}]`;
+  }
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value);
+  if (entries.length === 0) return '{}';
+  const lines = entries.map(([key, entry]) => `${inner}${JSON.stringify(key)}: ${layout(entry, inner)}`);
+  return `{\n${lines.join(',\n')}\n${indent}}`;
 }

@@ -70,6 +70,7 @@ function toRole(raw: RawPolicy['roles'][number]): Role {
       ...(connections === undefined ? {} : { connections }),
       ...(connectionsPercent === undefined ? {} : { connectionsPercent }),
     },
+    banner: raw.banner,
     session: Object.fromEntries(
       Object.entries(raw.session).map(([name, value]) => [name.toLowerCase(), sessionValue(value)]),
     ),

@@ -104,6 +104,9 @@ const role = closed({
     connections_percent: z.number().gt(0).max(100).exactOptional(),
   }).prefault({}),
   session: session.default({}),
+  banner: z.boolean().default(true).meta({
+    description: 'whether people and programs are greeted at login with a notice that names environment, role and access',
+  }),
   rules: rules.prefault({}),
   hold: closed({
     approvals: z.int().min(1).default(1),

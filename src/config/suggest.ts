@@ -5,11 +5,22 @@
 
 /** A value as a problem shows it, on one line and never long. */
 export function describeValue(value: unknown): string {
-  if (value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'object') return 'a mapping';
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  switch (typeof value) {
+    case 'string': {
+      const text = JSON.stringify(value);
+      return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+    }
+    case 'number':
+    case 'boolean':
+    case 'bigint':
+      return String(value);
+    case 'object':
+    case 'undefined':
+    case 'symbol':
+    case 'function':
+      return value === null || value === undefined ? 'nothing' : 'a mapping';
+  }
 }
 
 /** ` (did you mean "access"?)` where one of the candidates is at most that many edits away, else nothing. */

@@ -72,7 +72,7 @@ ${indent(formatTable(['user', 'statement', 'what becomes of it'], examples))}
 
 Metrics    http://${proxy.host}:${String(proxy.adminPort)}/metrics
 Audit log  ${auditPath}
-Incidents  holdfast incidents replays the accidents this is for, with and without it
+Incidents  node dist/cli.js incidents   replays the accidents this is for, with and without it
 
 Ctrl-C stops it all; the data ${kept ? 'stays for the next time' : 'is removed'}.
 `;

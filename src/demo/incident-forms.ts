@@ -83,8 +83,8 @@ export const INCIDENT_FORMS: readonly IncidentForm[] = [
   },
   {
     id: '3b',
-    incident: '3 then the outage',
-    statement: 'a fallback query retries, each time on a new connection',
+    incident: '3 … and the outage',
+    statement: 'SELECT 1, on one new connection after another',
     user: 'shop_app',
     database: 'shop',
     rules: [CONNECTION_LIMIT],
@@ -97,7 +97,7 @@ export const INCIDENT_FORMS: readonly IncidentForm[] = [
   },
   {
     id: '4',
-    incident: '4 a JSON column overwritten',
+    incident: '4 JSON overwritten',
     statement: 'UPDATE user_identity SET data = $1 WHERE user_id = $2',
     user: 'shop_app',
     database: 'shop',
@@ -113,8 +113,8 @@ export const INCIDENT_FORMS: readonly IncidentForm[] = [
   },
   {
     id: '5a',
-    incident: '5 the clean-up script, at once',
-    statement: `DELETE FROM account WHERE ${LEFT_OVER_FILTER}`,
+    incident: '5 the clean-up script',
+    statement: 'DELETE … WHERE email LIKE p OR email NOT LIKE p',
     user: 'shop_app',
     database: 'shop',
     rules: ['tautological-where', 'row-limit'],
@@ -123,8 +123,8 @@ export const INCIDENT_FORMS: readonly IncidentForm[] = [
   },
   {
     id: '5b',
-    incident: '5 the clean-up script, its loop',
-    statement: 'DELETE FROM account WHERE id = $1, for each id',
+    incident: '5 … row by row',
+    statement: 'DELETE FROM account WHERE id = $1, in a loop',
     user: 'shop_app',
     database: 'shop',
     rules: ['write-budget'],

@@ -69,6 +69,9 @@ export interface IncidentOutcome {
  */
 export async function incidents(print: (text: string) => void = toStandardOutput): Promise<number> {
   const outcomes = await replayIncidents();
+  print(
+    'Rows (for the outage: free connections) before, after it went straight to PostgreSQL, after it went through Holdfast:\n\n',
+  );
   print(`${formatTable(HEADINGS, outcomes.map(tableRow))}\n\n`);
   for (const { form, through } of outcomes) {
     if (through.error !== null) print(`${form.incident}: ${describe(through.error)}\n`);
@@ -220,16 +223,7 @@ async function readJudgements(auditPath: string): Promise<Map<string, Judged>> {
   return judgements;
 }
 
-const HEADINGS = [
-  'incident',
-  'statement',
-  'verdict',
-  'rule',
-  'rows before',
-  'after, direct',
-  'after, Holdfast',
-  'result',
-];
+const HEADINGS = ['incident', 'statement', 'verdict', 'rule', 'before', 'direct', 'Holdfast', 'result'];
 
 function tableRow({ form, direct, through, judged, result }: IncidentOutcome): string[] {
   return [

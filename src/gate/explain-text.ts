@@ -80,8 +80,9 @@ export function snippet(
   const marked = cells(word);
   const after = cells(sql.slice(at + word.length, lineEnd));
 
-  // A long line is cut: most of the window shows what comes after the place.
-  const shownBefore = lastColumns(before, Math.floor(WINDOW / 3));
+  // A line that is too long is cut: most of the window shows what comes after the place.
+  const fits = width(before) + width(marked) + width(after) <= WINDOW;
+  const shownBefore = fits ? before : lastColumns(before, Math.floor(WINDOW / 3));
   const shownMarked = firstColumns(marked, WINDOW);
   const shownAfter = firstColumns(after, Math.max(0, WINDOW - width(shownBefore) - width(shownMarked)));
   const cutBefore = shownBefore.length < before.length ? '…' : '';

@@ -78,7 +78,10 @@ export function judgeText(
   scope: RoleScope,
   context: JudgingContext,
 ): JudgedText {
-  const judgement = judge(analysis, scope.role, { environment: context.environment, database: scope.database });
+  const judgement = judge(analysis, scope.role, {
+    environment: context.environment,
+    database: scope.database,
+  });
   const facts = analysis.kind === 'statements' ? analysis.statements : [];
   const prepares = new Map<string, Meaning>();
   const executes: string[] = [];
@@ -198,7 +201,9 @@ export function unreadText(
     analysis: { kind: 'unclassified', message: operation, offset: null },
     judgement: { verdict, statements: [], matches, decisive: match, sqlstate, position: null },
     verdict,
-    statements: [statementRecord(scope, context, { operation, facts: null, sql, verdict, matches, changes: [] })],
+    statements: [
+      statementRecord(scope, context, { operation, facts: null, sql, verdict, matches, changes: [] }),
+    ],
     executes: [],
     fetches: [],
     prepares: new Map(),
@@ -209,7 +214,10 @@ export function unreadText(
 /** One statement's analysis as if it stood alone: offsets are those of its own text. */
 function ofStatement(statement: StatementFacts): Analysis {
   const [base, end] = statement.span;
-  const shift = (span: readonly [number, number]): readonly [number, number] => [span[0] - base, span[1] - base];
+  const shift = (span: readonly [number, number]): readonly [number, number] => [
+    span[0] - base,
+    span[1] - base,
+  ];
   return {
     kind: 'statements',
     statements: [
@@ -231,11 +239,13 @@ function nameChange(
 ): NameChange<Meaning> | null {
   switch (use.kind) {
     case 'prepare':
-      return { kind: 'define_statement', name: use.name, meaning: nested(use.statement, sql, scope, context) };
+      return {
+        kind: 'define_statement',
+        name: use.name,
+        meaning: nested(use.statement, sql, scope, context),
+      };
     case 'deallocate':
-      return use.name === null
-        ? { kind: 'drop_all_statements' }
-        : { kind: 'drop_statement', name: use.name };
+      return use.name === null ? { kind: 'drop_all_statements' } : { kind: 'drop_statement', name: use.name };
     case 'declare':
       return {
         kind: 'define_portal',
@@ -255,7 +265,12 @@ function nameChange(
 }
 
 /** The statement within PREPARE or DECLARE, as a text of its own. */
-function nested(statement: StatementFacts, sql: string, scope: RoleScope, context: JudgingContext): JudgedText {
+function nested(
+  statement: StatementFacts,
+  sql: string,
+  scope: RoleScope,
+  context: JudgingContext,
+): JudgedText {
   const [start, end] = statement.span;
   const text = sql.slice(start, end);
   return judgeText(`\0${text}`, text, ofStatement(statement), scope, context);

@@ -26,10 +26,19 @@ export interface AdmittedLogin {
   /** default_transaction_read_only = on is among them. */
   readonly backstop: boolean;
   readonly replication: boolean;
-  readonly banner: Notice;
+  /** null: the role is not greeted. */
+  readonly banner: Notice | null;
 }
 
-const NO_ROLE: Role = { name: 'none', match: {}, access: 'none', limits: {}, session: {}, rules: {} };
+const NO_ROLE: Role = {
+  name: 'none',
+  match: {},
+  access: 'none',
+  limits: {},
+  banner: false,
+  session: {},
+  rules: {},
+};
 
 /** Values of `replication` that PostgreSQL reads as false (parse_bool, and its prefixes). */
 const PLAIN_FALSE = /^(?:0|f|fa|fal|fals|false|n|no|of|off)$/i;
@@ -72,21 +81,28 @@ export function admitLogin(
       serverParameters: serverParameters(parameters, scope.role, backstop, replication),
       backstop,
       replication,
-      banner: banner(services.environment, database, scope.role, observing),
+      banner: scope.role.banner ? banner(services.environment, database, scope.role, observing) : null,
     },
   };
 }
 
 function loginMatches(startup: StartupMessage, role: Role | null, replication: boolean): readonly Match[] {
   if (role === null) {
-    return [deny('No role of the policy matches this session.', 'Whoever keeps the policy can add a role for this user, database, application and network.')];
+    return [
+      deny(
+        'No role of the policy matches this session.',
+        'Whoever keeps the policy can add a role for this user, database, application and network.',
+      ),
+    ];
   }
   if (role.access === 'none') {
     return [deny(`Role "${role.name}" has no access.`, null)];
   }
   const matches = [...judgeStartupParameters(startup.parameters, role)];
   if (replication && role.access !== 'admin') {
-    matches.push(deny(`Replication connections need admin access; role "${role.name}" has ${role.access}.`, null));
+    matches.push(
+      deny(`Replication connections need admin access; role "${role.name}" has ${role.access}.`, null),
+    );
   }
   return matches;
 }
@@ -113,7 +129,8 @@ function serverParameters(
   const all = new Map<string, string>();
   for (const [name, value] of parameters) if (name !== 'replication' || replication) all.set(name, value);
   // Without it the server would use the database's encoding, and statements can be read as UTF-8 only.
-  if (![...all.keys()].some((name) => name.toLowerCase() === 'client_encoding')) all.set('client_encoding', 'UTF8');
+  if (![...all.keys()].some((name) => name.toLowerCase() === 'client_encoding'))
+    all.set('client_encoding', 'UTF8');
   const own = new Map<string, string>(Object.entries(role.session));
   if (backstop) own.set('default_transaction_read_only', 'on');
   for (const name of [...all.keys()]) if (own.has(name.toLowerCase())) all.delete(name);

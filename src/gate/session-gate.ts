@@ -95,12 +95,21 @@ const NO_TEXT = { text: null, sha256: hash('sha256', '', 'hex'), bytes: 0, redac
 const NO_PARAMETERS: RecordedParameters | null = null;
 
 /** Stands in when a reload left a session without a role. */
-const NO_ROLE: Role = { name: 'none', match: {}, access: 'none', limits: {}, session: {}, rules: {} };
+const NO_ROLE: Role = {
+  name: 'none',
+  match: {},
+  access: 'none',
+  limits: {},
+  banner: false,
+  session: {},
+  rules: {},
+};
 
 /** What the server's lexer must be set to for Holdfast's parser to read the same text. */
-const LEXER_SETTINGS: readonly (readonly [name: string, wanted: string])[] = [
+const LEXER_SETTINGS: readonly (readonly [name: string, wanted: string, synonym?: string])[] = [
   ['standard_conforming_strings', 'on'],
-  ['client_encoding', 'UTF8'],
+  // PostgreSQL reports UNICODE under the name that it was set by, for old JDBC drivers (check_client_encoding in commands/variable.c).
+  ['client_encoding', 'UTF8', 'UNICODE'],
 ];
 
 export class SessionGate implements StatementGate {
@@ -164,17 +173,35 @@ export class SessionGate implements StatementGate {
     const block = this.#block(judged);
     if (block !== null) return this.#refuse(judged, block, 'parse', null, startedAt);
     for (const record of judged.statements) this.#record(judged, record, 'parse', null, startedAt);
-    return { kind: 'pass', execution: null, changes: NO_CHANGES, meaning: judged, notice: this.#warning(judged) };
+    return {
+      kind: 'pass',
+      execution: null,
+      changes: NO_CHANGES,
+      meaning: judged,
+      notice: this.#warning(judged),
+    };
   }
 
-  bind(meanings: readonly Meaning[], statement: string, bytes: Buffer, start: number, end: number): MessageAnswer {
+  bind(
+    meanings: readonly Meaning[],
+    statement: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+  ): MessageAnswer {
     this.#refresh();
     const texts = (meanings as readonly JudgedText[]).map((text) => this.#current(text));
     if (texts.length === 0) {
       // A function may have prepared it behind Holdfast's back; only who may do anything may use that.
       const unknown = this.#unread('unknown_statement', null, INSUFFICIENT_PRIVILEGE);
       if (!this.#mayDoAnything()) {
-        const match: Match = { rule: 'names', action: 'deny', message: 'unknown prepared statement', hint: null, offset: null };
+        const match: Match = {
+          rule: 'names',
+          action: 'deny',
+          message: 'unknown prepared statement',
+          hint: null,
+          offset: null,
+        };
         const block: Block = { refusal: () => unknownStatement(statement), match };
         return this.#refuse(unknown, block, 'bind', null, this.#services.clock());
       }
@@ -278,7 +305,13 @@ export class SessionGate implements StatementGate {
     }
     this.#services.cacheMisses.inc();
     // One string where both spellings agree: the text is ASCII then.
-    const judged = judgeText(key, sql.length === key.length ? key : sql, this.#classified(analysis), scope, this.#services);
+    const judged = judgeText(
+      key,
+      sql.length === key.length ? key : sql,
+      this.#classified(analysis),
+      scope,
+      this.#services,
+    );
     if (size <= INLINE_LIMIT_BYTES) scope.texts.set(key, judged);
     return judged;
   }
@@ -328,7 +361,13 @@ export class SessionGate implements StatementGate {
     if (known !== undefined) return known;
     if (text.key === '') {
       // Nobody knows its text, so only who may do anything may go on using it.
-      const match: Match = { rule: 'names', action: 'deny', message: 'what this name stands for is not known', hint: null, offset: null };
+      const match: Match = {
+        rule: 'names',
+        action: 'deny',
+        message: 'what this name stands for is not known',
+        hint: null,
+        offset: null,
+      };
       return this.#unread('unknown_statement', this.#mayDoAnything() ? null : match, INSUFFICIENT_PRIVILEGE);
     }
     const judged = judgeText(text.key, text.sql, text.analysis, this.#scope, this.#services);
@@ -362,7 +401,13 @@ export class SessionGate implements StatementGate {
     if (lexer !== null) {
       return {
         refusal: () => lexer,
-        match: { rule: 'lexer', action: 'deny', message: lexer.message, hint: lexer.hint ?? null, offset: null },
+        match: {
+          rule: 'lexer',
+          action: 'deny',
+          message: lexer.message,
+          hint: lexer.hint ?? null,
+          offset: null,
+        },
       };
     }
     switch (judged.verdict) {
@@ -402,7 +447,13 @@ export class SessionGate implements StatementGate {
       if (meanings.length === 0 && own === undefined && !this.#mayDoAnything()) {
         return {
           refusal: () => unknownStatement(name),
-          match: { rule: 'names', action: 'deny', message: 'unknown prepared statement', hint: null, offset: null },
+          match: {
+            rule: 'names',
+            action: 'deny',
+            message: 'unknown prepared statement',
+            hint: null,
+            offset: null,
+          },
         };
       }
       texts.push(...meanings);
@@ -434,7 +485,13 @@ export class SessionGate implements StatementGate {
     startedAt: number,
   ): { readonly kind: 'refuse'; readonly refusal: Refusal } {
     for (const record of judged.statements) {
-      this.#record(judged, block.match === null ? record : this.#refused(judged, record, block.match), message, parameters, startedAt);
+      this.#record(
+        judged,
+        block.match === null ? record : this.#refused(judged, record, block.match),
+        message,
+        parameters,
+        startedAt,
+      );
     }
     return { kind: 'refuse', refusal: block.refusal(this.#lastDecision()) };
   }
@@ -497,7 +554,14 @@ export class SessionGate implements StatementGate {
     if (run.target !== null && sqlstate === null && !skipped) this.#target = { value: run.target, at: now };
     if (rows !== null) run.record.rows.inc(rows);
     audit.append(
-      outcomeBody({ decision: run.decision, rows, impact: null, sqlstate, skipped, durationMs: now - run.startedAt }),
+      outcomeBody({
+        decision: run.decision,
+        rows,
+        impact: null,
+        sqlstate,
+        skipped,
+        durationMs: now - run.startedAt,
+      }),
     );
     outcomeRecords.inc();
   }
@@ -520,9 +584,9 @@ export class SessionGate implements StatementGate {
   }
 
   #lexerRefusal(): Refusal | null {
-    for (const [name, wanted] of LEXER_SETTINGS) {
+    for (const [name, wanted, synonym] of LEXER_SETTINGS) {
       const reported = this.#reported.get(name) ?? '';
-      if (reported !== wanted) return lexerDisagrees(name, reported, wanted);
+      if (reported !== wanted && reported !== synonym) return lexerDisagrees(name, reported, wanted);
     }
     return null;
   }

@@ -44,7 +44,11 @@ export function policyRefusal(judgement: Judgement, decision: string, environmen
       'This version of Holdfast cannot hold a statement until it is approved, so it is refused; nothing was run.',
     );
   }
-  const common = { severity: 'ERROR', sqlstate: judgement.sqlstate, routine: `holdfast/${decisive.rule}` } as const;
+  const common = {
+    severity: 'ERROR',
+    sqlstate: judgement.sqlstate,
+    routine: `holdfast/${decisive.rule}`,
+  } as const;
   if (decisive.rule === 'syntax') {
     return {
       ...common,
@@ -89,7 +93,10 @@ export function unknownStatement(name: string): Refusal {
   return {
     severity: 'ERROR',
     sqlstate: '26000',
-    message: name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`,
+    message:
+      name === ''
+        ? 'unnamed prepared statement does not exist'
+        : `prepared statement "${name}" does not exist`,
     routine: 'holdfast/names',
   };
 }

@@ -20,7 +20,13 @@ export interface Admission {
 }
 
 function tooMany(message: string, hint: string): Refusal {
-  return { severity: 'FATAL', sqlstate: '53300', message: `holdfast: ${message}`, hint, routine: 'holdfast/connections' };
+  return {
+    severity: 'FATAL',
+    sqlstate: '53300',
+    message: `holdfast: ${message}`,
+    hint,
+    routine: 'holdfast/connections',
+  };
 }
 
 const WAIT_HINT = 'Close connections that are not used, or use a connection pool.';

@@ -88,7 +88,13 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
     stackSizeMb: 64,
   });
   audit.append(
-    policyBody({ result: 'loaded', sha256: policy.sha256, previousSha256: null, file: settings.policy, problems: [] }),
+    policyBody({
+      result: 'loaded',
+      sha256: policy.sha256,
+      previousSha256: null,
+      file: settings.policy,
+      problems: [],
+    }),
   );
   metrics.auditRecords.child('policy').inc();
 
@@ -214,7 +220,8 @@ function createServerFacts(): ServerFacts {
   let maxConnections: { readonly value: number; readonly at: number } | null = null;
   return {
     maxConnections() {
-      if (maxConnections === null || performance.now() - maxConnections.at > SERVER_FACTS_VALID_MS) return null;
+      if (maxConnections === null || performance.now() - maxConnections.at > SERVER_FACTS_VALID_MS)
+        return null;
       return maxConnections.value;
     },
     setMaxConnections(value) {
@@ -224,7 +231,12 @@ function createServerFacts(): ServerFacts {
 }
 
 /** Accepts connections, greets them, and opens a session for each that may have one. */
-function listen(services: SessionServices, tls: ServerTls | null, settings: Settings, draining: () => boolean): Server {
+function listen(
+  services: SessionServices,
+  tls: ServerTls | null,
+  settings: Settings,
+  draining: () => boolean,
+): Server {
   const idPrefix = randomBytes(4).toString('hex');
   let lastSession = 0;
   let greeting = 0;
@@ -297,7 +309,10 @@ function listen(services: SessionServices, tls: ServerTls | null, settings: Sett
       },
       gone(reason) {
         greeted();
-        services.log.debug({ client: socket.remoteAddress, reason }, 'a connection ended before it said who it is');
+        services.log.debug(
+          { client: socket.remoteAddress, reason },
+          'a connection ended before it said who it is',
+        );
       },
     });
   });

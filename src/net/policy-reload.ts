@@ -58,7 +58,12 @@ export function watchPolicy(options: PolicyReloadOptions): PolicyReload {
     }
   }
 
-  function record(result: 'reloaded' | 'failed', sha256: string, previousSha256: string, problems: string[]): void {
+  function record(
+    result: 'reloaded' | 'failed',
+    sha256: string,
+    previousSha256: string,
+    problems: string[],
+  ): void {
     audit.append(policyBody({ result, sha256, previousSha256, file, problems }));
     metrics.auditRecords.child('policy').inc();
   }

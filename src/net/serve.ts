@@ -12,7 +12,10 @@ import { startHoldfast } from './holdfast.js';
  * Resolves when Holdfast has shut down.
  * @throws OperatorError (ConfigError) for invalid settings or policy, and for what cannot be started
  */
-export async function serve(options: { readonly settingsPath?: string; readonly logLevel?: LogLevel }): Promise<void> {
+export async function serve(options: {
+  readonly settingsPath?: string;
+  readonly logLevel?: LogLevel;
+}): Promise<void> {
   const settings = await loadSettings(options.settingsPath, process.env);
   const policy = await loadPolicy(settings.policy, process.env);
   const logger = createLogger({ level: options.logLevel ?? 'info' });

@@ -63,6 +63,10 @@ export class SessionDriver implements Cancellable, LiveSession {
   #upstreamBlocked = false;
   /** Goes up with every answered request: a cancel request is for the request it was made during. */
   #requests = 0;
+  /** Cancel requests that were sent and that the server has not yet acted on. */
+  #cancelling = 0;
+  /** Server bytes that came with, or during, the questions of Holdfast's own at login; they are for the conversation. */
+  #unread: Buffer[] = [];
 
   constructor(services: SessionServices, id: string, leg: ClientLeg, admitted: AdmittedLogin) {
     this.#services = services;
@@ -127,6 +131,7 @@ export class SessionDriver implements Cancellable, LiveSession {
       this.#attachUpstream(upstream);
       const result = await this.#relayLogin(upstream);
       if (this.#isClosed()) return;
+      this.#unread.push(result.rest);
       const status = await this.#prepare();
       if (this.#isClosed()) return;
       this.#converse(result, status);
@@ -239,7 +244,10 @@ export class SessionDriver implements Cancellable, LiveSession {
           },
           rejected: (sqlstate, message) => {
             this.#services.refusedSessions.child('login').inc();
-            this.#services.log.info({ session: this.id, sqlstate }, `the server refused the login: ${message}`);
+            this.#services.log.info(
+              { session: this.id, sqlstate },
+              `the server refused the login: ${message}`,
+            );
             this.#close('login_rejected', sqlstate);
           },
           failed: (refusal) => {
@@ -297,6 +305,9 @@ export class SessionDriver implements Cancellable, LiveSession {
     return new Promise((resolve) => {
       this.#own = { reader: ownQuery(OWN_ANSWER_LIMIT), resolve };
       this.#upstream?.socket.write(query(sql));
+      const unread = Buffer.concat(this.#unread);
+      this.#unread = [];
+      if (unread.length > 0) this.#ownAnswer(unread);
     });
   }
 
@@ -348,7 +359,10 @@ export class SessionDriver implements Cancellable, LiveSession {
         },
         requestEnded: () => {
           this.#requests += 1;
-          this.#drainIfIdle();
+          // Later in this turn: the answer itself has yet to be passed on.
+          if (services.draining()) queueMicrotask(() => {
+            this.#drainIfIdle();
+          });
         },
         failed: (refusal) => {
           this.#close(refusal.message, refusal.sqlstate);
@@ -370,10 +384,13 @@ export class SessionDriver implements Cancellable, LiveSession {
     }
     if (this.#startupTimer !== null) clearTimeout(this.#startupTimer);
     this.#startupTimer = null;
-    this.#client.write(Buffer.concat([noticeResponse(this.#admitted.banner), readyForQuery(status)]));
+    const { banner } = this.#admitted;
+    const greeting = banner === null ? [] : [noticeResponse(banner)];
+    this.#client.write(Buffer.concat([...greeting, readyForQuery(status)]));
     const early = login.takeEarly();
     this.#login = null;
-    if (result.rest.length > 0) this.#fromUpstream(result.rest);
+    const unread = Buffer.concat(this.#unread);
+    if (unread.length > 0) this.#fromUpstream(unread);
     if (early.length > 0) this.#fromClient(early);
     this.#client.resume();
     this.#drainIfIdle();
@@ -419,7 +436,7 @@ export class SessionDriver implements Cancellable, LiveSession {
       const answer = own.reader.receive(bytes);
       if (answer === null) return;
       this.#own = null;
-      for (const message of answer.relay) this.#client.write(message);
+      this.#unread.push(...answer.relay, answer.rest);
       own.resolve(answer.result);
     } catch (error) {
       this.#openingFailed(error);
@@ -454,6 +471,7 @@ export class SessionDriver implements Cancellable, LiveSession {
   #steerClient(): void {
     const pause =
       this.#upstreamBlocked ||
+      this.#cancelling > 0 ||
       this.#conversation?.congested === true ||
       (this.#outgoing?.waiting ?? 0) > OUTGOING_LIMIT;
     if (pause === this.#clientPaused) return;
@@ -479,12 +497,21 @@ export class SessionDriver implements Cancellable, LiveSession {
         // The server closes the connection as soon as it has read the request.
       });
       // Connecting took time; what it was meant for may be over, and the next statement must not suffer.
-      const current = !this.#closed && request === this.#requests && this.#conversation?.busy === true;
-      if (current) socket.end(cancelRequest(key.processId, key.secret));
-      else socket.destroy();
+      if (this.#closed || request !== this.#requests || this.#conversation?.busy !== true) {
+        socket.destroy();
+        return;
+      }
+      // For the same reason nothing new is read of the client until the server has acted, which it shows by closing.
+      this.#cancelling += 1;
+      this.#steerClient();
+      socket.once('close', () => {
+        this.#cancelling -= 1;
+        this.#steerClient();
+      });
       socket.setTimeout(this.#services.upstream.timeout, () => {
         socket.destroy();
       });
+      socket.end(cancelRequest(key.processId, key.secret));
       socket.resume();
     } catch (error) {
       this.#services.log.warn({ session: this.id, err: error }, 'a cancel request could not be forwarded');
@@ -541,7 +568,8 @@ export class SessionDriver implements Cancellable, LiveSession {
     this.#fail({
       severity: 'FATAL',
       sqlstate: '57P01',
-      message: 'holdfast: the server closed the connection; whether a statement that was running took effect is not known',
+      message:
+        'holdfast: the server closed the connection; whether a statement that was running took effect is not known',
       hint: 'Connect again. Nothing is repeated by Holdfast.',
       routine: 'holdfast/upstream',
     });

@@ -44,9 +44,17 @@ export async function connectUpstream(options: UpstreamOptions, signal: AbortSig
   const { upstream } = options;
   const where = `${upstream.host}:${upstream.port}`;
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(options.timeout)]);
-  const socket = connectTcp({ host: upstream.host, port: upstream.port, noDelay: true, keepAlive: true, allowHalfOpen: true });
+  const socket = connectTcp({
+    host: upstream.host,
+    port: upstream.port,
+    noDelay: true,
+    keepAlive: true,
+    allowHalfOpen: true,
+  });
   const stop = (): void => {
-    socket.destroy(new UpstreamError('timeout', `no answer from the server at ${where} within ${options.timeout} ms`));
+    socket.destroy(
+      new UpstreamError('timeout', `no answer from the server at ${where} within ${options.timeout} ms`),
+    );
   };
   deadline.addEventListener('abort', stop);
   try {
@@ -57,11 +65,17 @@ export async function connectUpstream(options: UpstreamOptions, signal: AbortSig
     const answer = await firstBytes(socket, where);
     if (answer.length !== 1) {
       // Whatever follows the answer before the handshake is plain text that would pass for encrypted.
-      throw new UpstreamError('protocol', `the server at ${where} sent more than one byte in answer to SSLRequest`);
+      throw new UpstreamError(
+        'protocol',
+        `the server at ${where} sent more than one byte in answer to SSLRequest`,
+      );
     }
     if (answer[0] === 0x4e) {
       if (upstream.tls.mode === 'prefer') return { socket, tls: false, certificate: null };
-      throw new UpstreamError('tls', `the server at ${where} does not offer TLS, which upstream.tls.mode requires`);
+      throw new UpstreamError(
+        'tls',
+        `the server at ${where} does not offer TLS, which upstream.tls.mode requires`,
+      );
     }
     if (answer[0] !== 0x53) {
       throw new UpstreamError('protocol', `the server at ${where} did not understand SSLRequest`);
@@ -106,8 +120,12 @@ function event(socket: Socket | TLSSocket, name: 'connect' | 'secureConnect', wh
 function asUpstreamError(error: Error, phase: string, where: string): UpstreamError {
   if (error instanceof UpstreamError) return error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (phase === 'secureConnect') return new UpstreamError('tls', `TLS with the server at ${where} failed: ${error.message}`);
-  return new UpstreamError(code === 'ECONNREFUSED' ? 'refused' : 'failed', `cannot reach the server at ${where}: ${code || error.message}`);
+  if (phase === 'secureConnect')
+    return new UpstreamError('tls', `TLS with the server at ${where} failed: ${error.message}`);
+  return new UpstreamError(
+    code === 'ECONNREFUSED' ? 'refused' : 'failed',
+    `cannot reach the server at ${where}: ${code || error.message}`,
+  );
 }
 
 function firstBytes(socket: Socket, where: string): Promise<Buffer> {

@@ -65,13 +65,8 @@ export function judge(
   }
 }
 
-/** The stricter of two verdicts. */
-export function stricter(a: Verdict, b: Verdict): Verdict {
-  return severity(a) >= severity(b) ? a : b;
-}
-
 /** Matches strictest first; among equals the order they came in. */
-export function strictestFirst(matches: readonly Match[]): Match[] {
+function strictestFirst(matches: readonly Match[]): Match[] {
   return [...matches].sort((a, b) => severity(b.action) - severity(a.action));
 }
 

@@ -36,6 +36,8 @@ export interface Role {
   readonly match: RoleMatch;
   readonly access: Access;
   readonly limits: { readonly connections?: number; readonly connectionsPercent?: number };
+  /** A notice at login names environment, role and access. */
+  readonly banner: boolean;
   /** Server settings put on the connection at login, name → value. */
   readonly session: Readonly<Record<string, string>>;
   /** Only the rules that the role names. */

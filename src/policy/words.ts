@@ -28,7 +28,7 @@ export function quoted(relation: RelationName): string {
 }
 
 /** `"a"`, `"a" and "b"`, `"a", "b" and 3 more`: a message stays readable however long the list is. */
-export function listed(names: readonly string[], most = 5): string {
+function listed(names: readonly string[], most = 5): string {
   const shown = names.length > most ? [...names.slice(0, most), `${names.length - most} more`] : names;
   if (shown.length <= 1) return shown.join('');
   return `${shown.slice(0, -1).join(', ')} and ${shown.at(-1) ?? ''}`;
@@ -62,6 +62,8 @@ function preposition(operation: string): string {
     case 'update':
     case 'delete':
     case 'truncate':
+    case 'grant':
+    case 'revoke':
       return 'on ';
     default:
       return '';

@@ -22,7 +22,11 @@ export function decodeReadyForQuery(bytes: Buffer, start: number, end: number): 
 }
 
 /** ParameterStatus: String name, String value. Values may be in any encoding, so they are read as Latin-1 bytes. */
-export function decodeParameterStatus(bytes: Buffer, start: number, end: number): readonly [name: string, value: string] {
+export function decodeParameterStatus(
+  bytes: Buffer,
+  start: number,
+  end: number,
+): readonly [name: string, value: string] {
   const c = cursor(bytes, start, end, 'ParameterStatus');
   const name = readStringBytes(c).toString('latin1');
   const value = readStringBytes(c).toString('latin1');
@@ -31,7 +35,11 @@ export function decodeParameterStatus(bytes: Buffer, start: number, end: number)
 }
 
 /** BackendKeyData: Int32 process id, then the secret key (4 bytes in protocol 3.0, up to 256 in 3.2). */
-export function decodeBackendKeyData(bytes: Buffer, start: number, end: number): { processId: number; secret: Buffer } {
+export function decodeBackendKeyData(
+  bytes: Buffer,
+  start: number,
+  end: number,
+): { processId: number; secret: Buffer } {
   const c = cursor(bytes, start, end, 'BackendKeyData');
   const processId = readInt32(c);
   return { processId, secret: Buffer.from(bytes.subarray(c.position, end)) };
@@ -131,7 +139,8 @@ export function textColumns(bytes: Buffer, start: number, end: number): readonly
       columns.push(null);
       continue;
     }
-    if (c.end - c.position < length) throw new ProtocolViolation('invalid DataRow message: it ends too early');
+    if (c.end - c.position < length)
+      throw new ProtocolViolation('invalid DataRow message: it ends too early');
     columns.push(bytes.toString('utf8', c.position, c.position + length));
     c.position += length;
   }

@@ -55,7 +55,8 @@ export function readInt32(c: Cursor): number {
 /** The bytes of a zero-terminated string, without the zero; they are a view, not a copy. */
 export function readStringBytes(c: Cursor): Buffer {
   const zero = c.bytes.indexOf(0, c.position);
-  if (zero < 0 || zero >= c.end) throw new ProtocolViolation(`invalid ${c.what} message: unterminated string`);
+  if (zero < 0 || zero >= c.end)
+    throw new ProtocolViolation(`invalid ${c.what} message: unterminated string`);
   const value = c.bytes.subarray(c.position, zero);
   c.position = zero + 1;
   return value;
@@ -76,5 +77,6 @@ export function skip(c: Cursor, count: number): void {
 
 /** Nothing may follow the last field (PostgreSQL: pq_getmsgend). */
 export function expectEnd(c: Cursor): void {
-  if (c.position !== c.end) throw new ProtocolViolation(`invalid ${c.what} message: surplus bytes at its end`);
+  if (c.position !== c.end)
+    throw new ProtocolViolation(`invalid ${c.what} message: surplus bytes at its end`);
 }

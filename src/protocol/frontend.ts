@@ -69,7 +69,8 @@ export function queryText(bytes: Buffer, start: number, end: number): readonly [
 /** SQL text as a string. @throws ProtocolViolation 22021 when it is not valid UTF-8 */
 export function sqlText(bytes: Buffer, start: number, end: number): string {
   const text = bytes.subarray(start, end);
-  if (!isUtf8(text)) throw new ProtocolViolation('invalid byte sequence for encoding "UTF8" in query text', '22021');
+  if (!isUtf8(text))
+    throw new ProtocolViolation('invalid byte sequence for encoding "UTF8" in query text', '22021');
   return text.toString('utf8');
 }
 
@@ -156,7 +157,12 @@ export interface TargetMessage {
 }
 
 /** Describe and Close: Byte1('S' or 'P'), String name. */
-export function decodeTarget(what: 'Describe' | 'Close', bytes: Buffer, start: number, end: number): TargetMessage {
+export function decodeTarget(
+  what: 'Describe' | 'Close',
+  bytes: Buffer,
+  start: number,
+  end: number,
+): TargetMessage {
   const c = cursor(bytes, start, end, what);
   const kind = readByte(c);
   const name = readString(c);
@@ -183,4 +189,3 @@ export function saslMechanism(bytes: Buffer, start: number, end: number): string
   const zero = bytes.indexOf(0, start);
   return zero < 0 || zero >= end ? null : bytes.toString('latin1', start, zero);
 }
-

@@ -69,7 +69,11 @@ function decodeStartupPacket(bytes: Buffer): StartupPacket {
       if (keyLength < MIN_CANCEL_KEY_LENGTH || keyLength > MAX_CANCEL_KEY_LENGTH) {
         throw new ProtocolViolation('invalid length of CancelRequest');
       }
-      return { kind: 'cancel_request', processId: bytes.readInt32BE(8), secret: Buffer.from(bytes.subarray(12)) };
+      return {
+        kind: 'cancel_request',
+        processId: bytes.readInt32BE(8),
+        secret: Buffer.from(bytes.subarray(12)),
+      };
     }
     default:
       return decodeStartupMessage(bytes, code);
@@ -105,7 +109,10 @@ function decodeStartupMessage(bytes: Buffer, version: number): StartupMessage {
   for (const name of ['user', 'database']) {
     const value = parameters.get(name);
     if (value !== undefined && Buffer.byteLength(value) >= NAMEDATALEN) {
-      throw new ProtocolViolation(`startup parameter "${name}" is longer than ${NAMEDATALEN - 1} bytes`, '28000');
+      throw new ProtocolViolation(
+        `startup parameter "${name}" is longer than ${NAMEDATALEN - 1} bytes`,
+        '28000',
+      );
     }
   }
   if ((parameters.get('user') ?? '') === '') {

@@ -12,8 +12,14 @@
  * - Anything out of order ends the session (ProtocolViolation); nothing is guessed.
  */
 import type { Refusal } from '../errors.js';
-import { commandRows, decodeParameterStatus, decodeReadyForQuery, errorSqlstate, isFatal } from '../protocol/backend.js';
-import { BACKEND, BACKEND_NAMES, FRONTEND, FRONTEND_NAMES } from '../protocol/constants.js';
+import {
+  commandRows,
+  decodeParameterStatus,
+  decodeReadyForQuery,
+  errorSqlstate,
+  isFatal,
+} from '../protocol/backend.js';
+import { BACKEND, BACKEND_NAMES, FRONTEND, FRONTEND_NAMES, NAMEDATALEN } from '../protocol/constants.js';
 import type { TransactionStatus } from '../protocol/constants.js';
 import { errorResponse, noticeResponse, sync } from '../protocol/encode.js';
 import type { Notice } from '../protocol/encode.js';
@@ -31,7 +37,7 @@ import { MessageAssembler } from '../protocol/assembler.js';
 import { ProtocolViolation } from '../protocol/violation.js';
 import { Names } from './names.js';
 import type { NameChange } from './names.js';
-import type { ConversationPorts, Execution, Meaning, MessageAnswer } from './ports.js';
+import type { ConversationPorts, Execution, Meaning, MessageAnswer, PassedStatement } from './ports.js';
 import { FAILING_EXECUTE, FAILING_QUERY } from './provoked.js';
 import { ReplyQueue, reply } from './replies.js';
 import type { Reply } from './replies.js';
@@ -49,6 +55,20 @@ export interface ConversationLimits {
 
 /** What handling one client message came to. */
 type Handled = 'forward' | 'discard' | 'replace' | 'wait' | 'stop';
+
+/** Longer names are cut off by the server (NAMEDATALEN), so that two of them may be one there. */
+function isTooLong(name: string): boolean {
+  return name.length * 3 >= NAMEDATALEN && Buffer.byteLength(name) >= NAMEDATALEN;
+}
+
+function tooLong(name: string): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate: '42622',
+    message: `holdfast: the name that begins with "${name.slice(0, 20)}" is longer than the ${NAMEDATALEN - 1} bytes that the server tells apart`,
+    routine: 'holdfast/names',
+  };
+}
 
 const SYNC = sync();
 const NO_MESSAGE = Buffer.alloc(0);
@@ -82,8 +102,10 @@ export class Conversation {
   #backlog: Buffer[] = [];
   /** What takes the place of a refused message. */
   #replacement: Buffer = NO_MESSAGE;
-  /** `pushed` of the reply queue up to which requests have really left for the server. */
+  /** Place in the order of requests up to which everything has really left for the server. */
   #sentMark = 0;
+  /** Copy data and ends of it that have not left: their last place, and that of the request before them. */
+  #copies: { readonly request: number; place: number }[] = [];
 
   /** Server side: the message being collected, and what remains of one that streams through or is swallowed. */
   #fromServer: MessageAssembler | null = null;
@@ -93,6 +115,8 @@ export class Conversation {
   #failure: Refusal | null = null;
   /** Holdfast's notices that wait for the end of a server message. */
   #notices: Buffer[] = [];
+  /** Requests that ended in the bytes at hand, reported when those bytes have been passed on. */
+  #ended: TransactionStatus[] = [];
 
   constructor(ports: ConversationPorts, limits: ConversationLimits, status: TransactionStatus) {
     this.#ports = ports;
@@ -157,6 +181,7 @@ export class Conversation {
     this.#backlog = [];
     this.#guard(() => {
       for (const [index, chunk] of backlog.entries()) {
+        if (this.#terminated) return;
         if (this.#isWaiting() || this.#over) {
           this.#backlog.push(...backlog.slice(index));
           return;
@@ -195,6 +220,8 @@ export class Conversation {
         if (this.#clientStreamDropped) {
           if (position > runStart) this.#ports.toServer(chunk.subarray(runStart, position));
           runStart = position + take;
+        } else {
+          this.#copyPassed();
         }
         position += take;
         this.#clientStream -= take;
@@ -204,9 +231,9 @@ export class Conversation {
         const taken = this.#fromClient.add(chunk, position);
         position += taken;
         runStart = position;
+        this.#checkClientHeader(this.#fromClient);
         const whole = this.#fromClient.whole();
         if (whole === null) {
-          this.#checkClientHeader(this.#fromClient);
           // A header that came in pieces may announce CopyData, which streams.
           this.#streamAssembled();
           continue;
@@ -236,13 +263,17 @@ export class Conversation {
         position += total;
         continue;
       }
+      if (handled === 'stop') {
+        this.#ports.toServer(chunk.subarray(runStart, position + total));
+        this.#ports.terminated();
+        return;
+      }
       if (position > runStart) this.#ports.toServer(chunk.subarray(runStart, position));
       if (handled === 'wait') {
         this.#waiting = true;
         this.#backlog.unshift(Buffer.from(chunk.subarray(position)));
         return;
       }
-      if (handled === 'stop') return;
       if (handled === 'replace') this.#ports.toServer(this.#replacement);
       position += total;
       runStart = position;
@@ -250,7 +281,7 @@ export class Conversation {
     if (position > runStart) this.#ports.toServer(chunk.subarray(runStart, position));
     if (position < end) {
       this.#fromClient = new MessageAssembler();
-      this.#fromClient.add(chunk, position);
+      while (position < end) position += this.#fromClient.add(chunk, position);
       this.#checkClientHeader(this.#fromClient);
     }
   }
@@ -273,6 +304,8 @@ export class Conversation {
         this.#backlog.unshift(whole);
         return false;
       case 'stop':
+        this.#ports.toServer(whole);
+        this.#ports.terminated();
         return false;
     }
   }
@@ -280,7 +313,8 @@ export class Conversation {
   #checkClientHeader(assembler: MessageAssembler): void {
     const length = assembler.length;
     if (length !== null) this.#checkClientMessage(assembler.type, length);
-    else if (assembler.size > 0 && FRONTEND_NAMES[assembler.type] === undefined) this.#unknownType(assembler.type);
+    else if (assembler.size > 0 && FRONTEND_NAMES[assembler.type] === undefined)
+      this.#unknownType(assembler.type);
   }
 
   #checkClientMessage(type: number, length: number): void {
@@ -299,7 +333,10 @@ export class Conversation {
     if (assembler === null || assembler.length === null || assembler.type !== FRONTEND.CopyData) return;
     const held = assembler.take();
     const drop = this.#action(FRONTEND.CopyData) !== 'stream';
-    if (!drop) this.#ports.toServer(held);
+    if (!drop) {
+      this.#copyPassed();
+      this.#ports.toServer(held);
+    }
     this.#clientStream = assembler.length + 1 - held.length;
     this.#clientStreamDropped = drop;
     this.#fromClient = null;
@@ -323,14 +360,19 @@ export class Conversation {
         return this.#bind(bytes, start, end);
       case 'execute':
         return this.#execute(bytes, start, end);
-      case 'describe':
-        decodeTarget('Describe', bytes, start, end);
+      case 'describe': {
+        const { name } = decodeTarget('Describe', bytes, start, end);
+        if (isTooLong(name)) return this.#refuseMessage(tooLong(name));
         this.#replies.push(reply('describe'));
         return 'forward';
+      }
       case 'close': {
         const { target, name } = decodeTarget('Close', bytes, start, end);
+        if (isTooLong(name)) return this.#refuseMessage(tooLong(name));
         this.#replies.push(
-          reply('close', { changes: [{ kind: target === 'statement' ? 'drop_statement' : 'drop_portal', name }] }),
+          reply('close', {
+            changes: [{ kind: target === 'statement' ? 'drop_statement' : 'drop_portal', name }],
+          }),
         );
         return 'forward';
       }
@@ -354,18 +396,19 @@ export class Conversation {
       case 'end_copy':
         if (type === FRONTEND.CopyFail) decodeCopyFail(bytes, start, end);
         else decodeEmpty('CopyDone', start, end);
+        this.#copyPassed();
         if (this.#mode === 'copying') this.#mode = 'ready';
-        else this.#replies.push(reply('end_copy'));
+        // Without a request it can only be what the server ignores.
+        else if (this.#replies.length > 0) this.#replies.push(reply('end_copy'));
         return 'forward';
       case 'discard':
         return 'discard';
       case 'terminate':
-        this.#ports.toServer(bytes.subarray(start - 5, end));
         this.#terminated = true;
-        this.#ports.terminated();
         return 'stop';
       case 'stream':
-        // CopyData never gets here: it is streamed by its header.
+        // Only an empty CopyData gets here; all others are streamed by their header.
+        this.#copyPassed();
         return 'forward';
       case 'violation':
         throw new ProtocolViolation(
@@ -385,7 +428,12 @@ export class Conversation {
       case 'refuse':
         return this.#refuseQuery(answer.refusal);
       case 'pass':
-        for (const { changes } of answer.statements) for (const change of changes) this.#names.request(change);
+        if (this.#tooManyNames(answer.statements)) {
+          for (const { execution } of answer.statements) this.#neverRun(execution);
+          return this.#refuseQuery(this.#namesRefusal());
+        }
+        for (const { changes } of answer.statements)
+          for (const change of changes) this.#names.request(change);
         this.#replies.push(reply('query', { statements: answer.statements }));
         if (answer.notice !== null) this.#notify(answer.notice);
         return 'forward';
@@ -407,16 +455,19 @@ export class Conversation {
 
   #parse(bytes: Buffer, start: number, end: number): Handled {
     const { name, textStart, textEnd } = decodeParse(bytes, start, end);
+    if (isTooLong(name)) return this.#refuseMessage(tooLong(name));
     const answer = this.#ports.gate.parse(name, bytes, textStart, textEnd, this.#names);
-    if (answer.kind === 'pass' && this.#tooManyNames()) return this.#refuseMessage(this.#namesRefusal());
+    if (answer.kind === 'pass' && this.#namesFull()) return this.#refuseMessage(this.#namesRefusal());
     return this.#message('parse', answer, (meaning) => ({ kind: 'define_statement', name, meaning }));
   }
 
   #bind(bytes: Buffer, start: number, end: number): Handled {
     const { portal, statement, parametersStart, parametersEnd } = decodeBind(bytes, start, end);
+    if (isTooLong(portal)) return this.#refuseMessage(tooLong(portal));
+    if (isTooLong(statement)) return this.#refuseMessage(tooLong(statement));
     const meanings = this.#names.statements(statement);
     const answer = this.#ports.gate.bind(meanings, statement, bytes, parametersStart, parametersEnd);
-    if (answer.kind === 'pass' && this.#tooManyNames()) return this.#refuseMessage(this.#namesRefusal());
+    if (answer.kind === 'pass' && this.#namesFull()) return this.#refuseMessage(this.#namesRefusal());
     return this.#message('bind', answer, (meaning) => ({
       kind: 'define_portal',
       name: portal,
@@ -427,7 +478,12 @@ export class Conversation {
 
   #execute(bytes: Buffer, start: number, end: number): Handled {
     const portal = decodeExecute(bytes, start, end);
+    if (isTooLong(portal)) return this.#refuseMessage(tooLong(portal));
     const answer = this.#ports.gate.execute(this.#names.portals(portal), portal, this.#names);
+    if (answer.kind === 'pass' && this.#tooManyNames([answer])) {
+      this.#neverRun(answer.execution);
+      return this.#refuseMessage(this.#namesRefusal());
+    }
     return this.#message('execute', answer, null);
   }
 
@@ -453,8 +509,19 @@ export class Conversation {
     }
   }
 
-  #tooManyNames(): boolean {
+  #namesFull(): boolean {
     return this.#names.size >= this.#limits.names;
+  }
+
+  /** Whether what SQL statements define (PREPARE, DECLARE) would be more than the session may hold. */
+  #tooManyNames(statements: readonly Pick<PassedStatement, 'changes'>[]): boolean {
+    let defined = 0;
+    for (const { changes } of statements) for (const change of changes) if ('meaning' in change) defined += 1;
+    return defined > 0 && this.#names.size + defined > this.#limits.names;
+  }
+
+  #neverRun(execution: Execution | null): void {
+    if (execution !== null) this.#ports.gate.ended(execution, { rows: null, sqlstate: null, skipped: true });
   }
 
   #namesRefusal(): Refusal {
@@ -484,20 +551,39 @@ export class Conversation {
 
   /** A mark for sent(): everything requested so far. */
   get requested(): number {
-    return this.#replies.pushed;
+    return this.#replies.places;
   }
 
   /** What was requested up to `mark` has left for the server. */
   sent(mark: number): void {
     this.#sentMark = mark;
+    if (this.#copies.length > 0) this.#copies = this.#copies.filter(({ place }) => place >= mark);
+  }
+
+  /** Copy data, or the end of it, is being forwarded. */
+  #copyPassed(): void {
+    const request = this.#replies.lastPlace;
+    const place = this.#replies.takePlace();
+    const last = this.#copies.at(-1);
+    if (last?.request === request) last.place = place;
+    else this.#copies.push({ request, place });
   }
 
   /**
    * The records of what was handed to toServer() since sent() could not be written, and none of those bytes left.
    * What they asked for is refused in its place; Syncs are kept, so that the client gets each ReadyForQuery it waits for.
+   * Copy data that went with them for a COPY that had left before is missing there, perhaps from the middle of a
+   * message; nothing can stand in its place, so that ends the session.
    */
   recordsLost(): void {
     if (this.#over) return;
+    const mark = this.#sentMark;
+    if (this.#copies.some(({ request, place }) => request < mark && place >= mark)) {
+      this.fail({ ...this.#ports.gate.unrecorded(), severity: 'FATAL' });
+      return;
+    }
+    this.#copies = [];
+    const before = this.#mode;
     const unsent = this.#replies.cutTail(this.#sentMark);
     let skipping = false;
     for (const item of unsent) {
@@ -508,14 +594,17 @@ export class Conversation {
         this.#ports.toServer(SYNC);
       } else if (!skipping && item.kind !== 'end_copy') {
         const refusal = item.refusal ?? this.#ports.gate.unrecorded();
-        const simple = item.kind === 'query' || item.kind === 'refused_query' || item.kind === 'function_call';
+        const simple =
+          item.kind === 'query' || item.kind === 'refused_query' || item.kind === 'function_call';
         if (simple) this.#refuseQuery(refusal);
         else this.#refuseMessage(refusal);
         skipping = !simple;
         this.#ports.toServer(this.#replacement);
       }
     }
-    this.#mode = skipping ? 'skipping' : 'ready';
+    if (skipping) this.#mode = 'skipping';
+    // Without a Sync among them, what the server has read before decides.
+    else this.#mode = unsent.some(({ kind }) => kind === 'sync') ? 'ready' : before;
     // The first part of a CopyData under way is gone; so must be its rest.
     if (this.#clientStream > 0) this.#clientStreamDropped = true;
   }
@@ -535,70 +624,79 @@ export class Conversation {
     let runStart = 0;
     const end = chunk.length;
     try {
-    while (position < end) {
-      if (this.#serverStream > 0) {
-        const take = Math.min(this.#serverStream, end - position);
-        position += take;
-        this.#serverStream -= take;
-        continue;
-      }
-      if (this.#fromServer !== null) {
-        position += this.#fromServer.add(chunk, position);
-        runStart = position;
-        const whole = this.#fromServer.whole();
-        if (whole !== null) {
+      while (position < end) {
+        if (this.#serverStream > 0) {
+          const take = Math.min(this.#serverStream, end - position);
+          position += take;
+          this.#serverStream -= take;
+          continue;
+        }
+        if (this.#fromServer !== null) {
+          position += this.#fromServer.add(chunk, position);
+          runStart = position;
+          const { length, type } = this.#fromServer;
+          if (length !== null) this.#checkServerLength(type, length);
+          const whole = this.#fromServer.whole();
+          if (whole !== null) {
+            this.#fromServer = null;
+            if (this.#serverMessage(whole, 0, whole.length)) this.#ports.toClient(whole);
+            else this.#flushRefusal();
+            if (this.#failure !== null) break;
+            continue;
+          }
+          if (length === null || COLLECTED[type] === true) continue;
+          // It streams: what was collected of it is its header.
+          const header = this.#fromServer.take();
           this.#fromServer = null;
-          if (this.#serverMessage(whole, 0, whole.length)) this.#ports.toClient(whole);
-          else this.#flushRefusal();
+          if (this.#serverMessage(header, 0, length + 1)) this.#ports.toClient(header);
+          this.#serverStream = length + 1 - header.length;
+          continue;
+        }
+        if (end - position < 5) break;
+        const type = chunk[position] ?? 0;
+        const length = chunk.readUInt32BE(position + 1);
+        this.#checkServerLength(type, length);
+        const total = length + 1;
+        if (COLLECTED[type] === true) {
+          if (end - position < total) break;
+          if (this.#serverMessage(chunk, position, total)) {
+            position += total;
+          } else {
+            if (position > runStart) this.#ports.toClient(chunk.subarray(runStart, position));
+            this.#flushRefusal();
+            position += total;
+            runStart = position;
+          }
           if (this.#failure !== null) break;
           continue;
         }
-        const { length, type } = this.#fromServer;
-        if (length === null) continue;
-        this.#checkServerLength(type, length);
-        if (COLLECTED[type] === true) continue;
-        // It streams: what was collected of it is its header.
-        const header = this.#fromServer.take();
-        this.#fromServer = null;
-        if (this.#serverMessage(header, 0, length + 1)) this.#ports.toClient(header);
-        this.#serverStream = length + 1 - header.length;
-        continue;
+        this.#serverMessage(chunk, position, total);
+        if (position + total > end) this.#serverStream = position + total - end;
+        position = Math.min(position + total, end);
       }
-      if (end - position < 5) break;
-      const type = chunk[position] ?? 0;
-      const length = chunk.readUInt32BE(position + 1);
-      this.#checkServerLength(type, length);
-      const total = length + 1;
-      if (COLLECTED[type] === true) {
-        if (end - position < total) break;
-        if (this.#serverMessage(chunk, position, total)) {
-          position += total;
-        } else {
-          if (position > runStart) this.#ports.toClient(chunk.subarray(runStart, position));
-          this.#flushRefusal();
-          position += total;
-          runStart = position;
-        }
-        if (this.#failure !== null) break;
-        continue;
-      }
-      this.#serverMessage(chunk, position, total);
-      if (position + total > end) this.#serverStream = position + total - end;
-      position = Math.min(position + total, end);
-    }
     } finally {
       // Also when a message breaks the protocol: what came before it belongs to the client.
       if (position > runStart) this.#ports.toClient(chunk.subarray(runStart, position));
+      this.#reportEnded();
     }
+    if (this.#over) return;
     if (this.#failure !== null) {
       this.fail(this.#failure);
       return;
     }
     if (position < end) {
       this.#fromServer = new MessageAssembler();
-      this.#fromServer.add(chunk, position);
+      while (position < end) position += this.#fromServer.add(chunk, position);
     }
     this.#flushNotices();
+  }
+
+  /** Not before the ReadyForQuery has been passed on: whoever hears of it may end the session. */
+  #reportEnded(): void {
+    const ended = this.#ended;
+    if (ended.length === 0) return;
+    this.#ended = [];
+    for (const status of ended) this.#ports.requestEnded(status);
   }
 
   #checkServerLength(type: number, length: number): void {
@@ -606,7 +704,9 @@ export class Conversation {
       throw new ProtocolViolation(`invalid message from the server: type ${type}, length ${length}`);
     }
     if (COLLECTED[type] === true && length > this.#limits.message) {
-      throw new ProtocolViolation(`message from the server too long: type ${BACKEND_NAMES[type]}, length ${length}`);
+      throw new ProtocolViolation(
+        `message from the server too long: type ${BACKEND_NAMES[type]}, length ${length}`,
+      );
     }
   }
 
@@ -710,12 +810,14 @@ export class Conversation {
     const statement = head.statements[head.next];
     head.next += 1;
     if (statement === undefined) return;
+    // Its portal was the unnamed one, and took the place of any before it.
+    if (type === BACKEND.CommandComplete) this.#names.confirm({ kind: 'drop_portal', name: '' });
     for (const change of statement.changes) this.#names.confirm(change);
     if (statement.execution !== null) {
       const rows = type === BACKEND.CommandComplete ? commandRows(bytes, start, end) : null;
       this.#ports.gate.ended(statement.execution, { rows, sqlstate: null, skipped: false });
     }
-    if (head.copying) this.#copyEnded();
+    if (head.copying) this.#copyEnded(1);
     head.copying = false;
   }
 
@@ -724,10 +826,15 @@ export class Conversation {
     const failed = head.statements[head.next];
     if (failed !== undefined) {
       this.#endExecution(failed.execution, sqlstate);
-      for (const change of failed.changes) this.#names.abandon(change);
+      const last = head.next === head.statements.length - 1;
+      for (const change of failed.changes) {
+        if (last) this.#names.doubt(change);
+        else this.#names.abandon(change);
+      }
     }
     head.next += 1;
-    for (; head.next < head.statements.length; head.next++) this.#abandonStatement(head.statements[head.next]);
+    for (; head.next < head.statements.length; head.next++)
+      this.#abandonStatement(head.statements[head.next]);
     if (head.copying) this.#copyFailed();
     head.copying = false;
   }
@@ -750,7 +857,8 @@ export class Conversation {
     if (item.execution !== null) {
       this.#ports.gate.ended(item.execution, { rows: null, sqlstate: null, skipped: true });
     }
-    for (; item.next < item.statements.length; item.next++) this.#abandonStatement(item.statements[item.next]);
+    for (; item.next < item.statements.length; item.next++)
+      this.#abandonStatement(item.statements[item.next]);
   }
 
   /** An extended-protocol message failed: the server reads and ignores everything up to the next Sync. */
@@ -767,9 +875,26 @@ export class Conversation {
         this.#mode = 'skipping';
         return;
       }
-      if (head.kind === 'sync') return;
+      if (head.kind === 'sync') {
+        if (head.optional) this.#unsettled();
+        return;
+      }
       this.#replies.shift();
       this.#abandon(head);
+    }
+  }
+
+  /** A COPY FROM STDIN failed, and whether the server has read the Syncs behind it, as part of the COPY, is not known. */
+  #unsettled(): void {
+    for (let index = 0; ; index++) {
+      const item = this.#replies.at(index);
+      if (item === undefined) {
+        this.#mode = 'copy_failed';
+        return;
+      }
+      if (item.optional || item.kind === 'end_copy') continue;
+      if (item.kind === 'sync') return;
+      throw new ProtocolViolation('a message was sent behind a Sync within a COPY FROM STDIN that failed');
     }
   }
 
@@ -795,8 +920,8 @@ export class Conversation {
   }
 
   /** A COPY FROM STDIN succeeded: the server has read up to CopyDone, so Syncs sent within it were ignored. */
-  #copyEnded(): void {
-    while (this.#replies.at(0)?.optional === true) this.#replies.shift();
+  #copyEnded(index = 0): void {
+    while (this.#replies.at(index)?.optional === true) this.#replies.removeAt(index);
     if (this.#mode === 'copying') this.#mode = 'ready';
   }
 
@@ -805,25 +930,32 @@ export class Conversation {
     if (this.#mode === 'copying') this.#mode = 'ready';
   }
 
+  /** Ends of copy data that no reply comes before: the server has ignored them, or will. */
+  #dropEndedCopies(): void {
+    while (this.#replies.at(0)?.kind === 'end_copy') this.#replies.shift();
+  }
+
   #ready(head: Reply | undefined, status: TransactionStatus): void {
     this.#status = status;
     if (head !== undefined) {
       // A Query string that ended early, by an error, has nothing left to confirm.
-      for (; head.next < head.statements.length; head.next++) this.#abandonStatement(head.statements[head.next]);
+      for (; head.next < head.statements.length; head.next++)
+        this.#abandonStatement(head.statements[head.next]);
       if (head.kind === 'function_call' && head.next === 0 && head.execution !== null) {
         this.#ports.gate.ended(head.execution, { rows: null, sqlstate: null, skipped: false });
       }
       if (head.kind === 'query' || head.kind === 'refused_query') {
-        // Every simple Query drops the unnamed statement and portal before it is parsed.
+        // Every simple Query drops the unnamed statement before it is parsed (exec_simple_query in tcop/postgres.c).
         this.#names.confirm({ kind: 'drop_statement', name: '' });
-        this.#names.confirm({ kind: 'drop_portal', name: '' });
       }
+      this.#dropEndedCopies();
       // Whether this ReadyForQuery was for the optional Sync cannot be told, so the one behind it is optional, too.
       const next = this.#replies.at(0);
       if (head.optional && next?.kind === 'sync') next.optional = true;
     }
     if (status === 'I') this.#names.transactionEnded();
-    this.#ports.requestEnded(status);
+    if (this.#mode === 'copy_failed') this.#mode = 'ready';
+    this.#ended.push(status);
   }
 
   // ---------------------------------------------------------------- Holdfast's own words
@@ -834,7 +966,8 @@ export class Conversation {
   }
 
   #betweenServerMessages(): boolean {
-    return this.#serverStream === 0 && this.#fromServer === null;
+    // What is being collected of a message has not been passed on.
+    return this.#serverStream === 0;
   }
 
   #flushNotices(): void {

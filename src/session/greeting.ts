@@ -9,23 +9,43 @@ import { readStartupPacket } from '../protocol/startup.js';
 import type { StartupMessage, StartupPacket } from '../protocol/startup.js';
 import { ProtocolViolation } from '../protocol/violation.js';
 
-export type GreetingState =
-  | 'fresh'
-  | 'ssl_refused'
-  | 'gss_refused'
-  | 'both_refused'
-  | 'encrypted';
+export type GreetingState = 'fresh' | 'ssl_refused' | 'gss_refused' | 'both_refused' | 'encrypted';
 
 type GreetingAction = 'negotiate_ssl' | 'refuse_gss' | 'cancel' | 'start' | 'violation';
 
 export const GREETING_TRANSITIONS: Readonly<
   Record<GreetingState, Readonly<Record<StartupPacket['kind'], GreetingAction>>>
 > = {
-  fresh: { ssl_request: 'negotiate_ssl', gssenc_request: 'refuse_gss', cancel_request: 'cancel', startup: 'start' },
-  ssl_refused: { ssl_request: 'violation', gssenc_request: 'refuse_gss', cancel_request: 'cancel', startup: 'start' },
-  gss_refused: { ssl_request: 'negotiate_ssl', gssenc_request: 'violation', cancel_request: 'cancel', startup: 'start' },
-  both_refused: { ssl_request: 'violation', gssenc_request: 'violation', cancel_request: 'cancel', startup: 'start' },
-  encrypted: { ssl_request: 'violation', gssenc_request: 'violation', cancel_request: 'cancel', startup: 'start' },
+  fresh: {
+    ssl_request: 'negotiate_ssl',
+    gssenc_request: 'refuse_gss',
+    cancel_request: 'cancel',
+    startup: 'start',
+  },
+  ssl_refused: {
+    ssl_request: 'violation',
+    gssenc_request: 'refuse_gss',
+    cancel_request: 'cancel',
+    startup: 'start',
+  },
+  gss_refused: {
+    ssl_request: 'negotiate_ssl',
+    gssenc_request: 'violation',
+    cancel_request: 'cancel',
+    startup: 'start',
+  },
+  both_refused: {
+    ssl_request: 'violation',
+    gssenc_request: 'violation',
+    cancel_request: 'cancel',
+    startup: 'start',
+  },
+  encrypted: {
+    ssl_request: 'violation',
+    gssenc_request: 'violation',
+    cancel_request: 'cancel',
+    startup: 'start',
+  },
 };
 
 /** What to do next; `rest` is what the client sent behind the packet. */
@@ -59,7 +79,8 @@ export function greet(state: GreetingState, bytes: Buffer, tls: boolean): Greeti
       if (tls) return { kind: 'answer_tls' };
       return { kind: 'answer_no', state: state === 'fresh' ? 'ssl_refused' : 'both_refused', rest };
     case 'refuse_gss':
-      if (rest.length > 0) throw new ProtocolViolation('received unencrypted data after GSSAPI encryption request');
+      if (rest.length > 0)
+        throw new ProtocolViolation('received unencrypted data after GSSAPI encryption request');
       return { kind: 'answer_no', state: state === 'fresh' ? 'gss_refused' : 'both_refused', rest };
     case 'cancel':
       if (packet.kind !== 'cancel_request') throw new Error('the greeting table does not fit its packets');

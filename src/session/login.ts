@@ -24,7 +24,12 @@ import {
 } from '../protocol/backend.js';
 import { AUTH, BACKEND, BACKEND_NAMES, FRONTEND, PG_PROTOCOL_LATEST_MINOR } from '../protocol/constants.js';
 import type { BackendName } from '../protocol/constants.js';
-import { authenticationSasl, backendKeyData, errorResponse, negotiateProtocolVersion } from '../protocol/encode.js';
+import {
+  authenticationSasl,
+  backendKeyData,
+  errorResponse,
+  negotiateProtocolVersion,
+} from '../protocol/encode.js';
 import { checkFrontendLength, saslMechanism } from '../protocol/frontend.js';
 import { MessageAssembler } from '../protocol/assembler.js';
 import { ProtocolViolation } from '../protocol/violation.js';
@@ -33,9 +38,10 @@ import { ProtocolViolation } from '../protocol/violation.js';
 const LOGIN_MESSAGE_LIMIT = 1_048_576;
 const SCRAM_PLUS = 'SCRAM-SHA-256-PLUS';
 
-/** `negotiating`: the server has not asked for anything. `asked`: the client owes an answer. `answered`: the server owes the next step. `accepted`: AuthenticationOk was sent. */
-type LoginState = 'negotiating' | 'asked' | 'answered' | 'accepted';
-type LoginAction = 'authentication' | 'negotiate' | 'relay' | 'parameter' | 'key' | 'ready' | 'error' | 'violation';
+/** `negotiating`: the server has not asked for anything. `asked`: the client owes an answer. `continued`: the same, but the server may also go on without (the last token of GSSAPI). `answered`: the server owes the next step. `accepted`: AuthenticationOk was sent. */
+type LoginState = 'negotiating' | 'asked' | 'continued' | 'answered' | 'accepted';
+type LoginAction =
+  'authentication' | 'negotiate' | 'relay' | 'parameter' | 'key' | 'ready' | 'error' | 'violation';
 
 const VIOLATIONS = {
   ParseComplete: 'violation',
@@ -72,6 +78,7 @@ export const LOGIN_TRANSITIONS: Readonly<Record<LoginState, Readonly<Record<Back
   negotiating: { ...AUTHENTICATING, NegotiateProtocolVersion: 'negotiate' },
   // The server waits for the client, so all it may send is a goodbye (a timeout, a shutdown).
   asked: { ...AUTHENTICATING, Authentication: 'violation' },
+  continued: AUTHENTICATING,
   answered: AUTHENTICATING,
   accepted: {
     ...VIOLATIONS,
@@ -180,9 +187,14 @@ export class Login {
           this.#keepEarly(chunk.subarray(position));
           return;
         }
+        if (this.#state !== 'asked' && this.#state !== 'continued') {
+          throw new ProtocolViolation('authentication response that nobody asked for');
+        }
         position += this.#fromClient.add(chunk, position);
         if (this.#fromClient.type !== FRONTEND.AuthenticationResponse) {
-          throw new ProtocolViolation(`expected password response, got message type ${this.#fromClient.type}`);
+          throw new ProtocolViolation(
+            `expected password response, got message type ${this.#fromClient.type}`,
+          );
         }
         const { length } = this.#fromClient;
         if (length === null) continue;
@@ -197,7 +209,8 @@ export class Login {
 
   #keepEarly(bytes: Buffer): void {
     this.#earlySize += bytes.length;
-    if (this.#earlySize > LOGIN_MESSAGE_LIMIT) throw new ProtocolViolation('too much data before ReadyForQuery');
+    if (this.#earlySize > LOGIN_MESSAGE_LIMIT)
+      throw new ProtocolViolation('too much data before ReadyForQuery');
     this.#early.push(Buffer.from(bytes));
   }
 
@@ -225,7 +238,6 @@ export class Login {
   }
 
   #clientAnswer(message: Buffer): void {
-    if (this.#state !== 'asked') throw new ProtocolViolation('authentication response that nobody asked for');
     const obstacle = this.#options.channelBindingObstacle;
     if (obstacle !== null && this.#offeredPlus && saslMechanism(message, 5, message.length) === SCRAM_PLUS) {
       this.fail({
@@ -290,7 +302,9 @@ export class Login {
         return;
       }
       case 'violation':
-        throw new ProtocolViolation(`unexpected ${name ?? `message type ${type}`} from the server during login`);
+        throw new ProtocolViolation(
+          `unexpected ${name ?? `message type ${type}`} from the server during login`,
+        );
     }
   }
 
@@ -308,12 +322,18 @@ export class Login {
     const kind = authenticationKind(message, start, end);
     switch (kind) {
       case AUTH.Ok:
+        if (this.#fromClient.size > 0)
+          throw new ProtocolViolation('authentication response that nobody asked for');
         this.#state = 'accepted';
         this.#ports.toClient(message);
         return;
       case AUTH.SASLFinal:
         // The server's signature; AuthenticationOk follows without an answer from the client.
         this.#state = 'answered';
+        this.#ports.toClient(message);
+        return;
+      case AUTH.GSSContinue:
+        this.#state = 'continued';
         this.#ports.toClient(message);
         return;
       case AUTH.SASL: {

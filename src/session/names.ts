@@ -17,7 +17,12 @@ export type NameChange<Meaning> =
   | { readonly kind: 'drop_statement'; readonly name: string }
   | { readonly kind: 'drop_all_statements' }
   /** Bind or DECLARE; `hold`: WITH HOLD. */
-  | { readonly kind: 'define_portal'; readonly name: string; readonly meaning: Meaning; readonly hold: boolean }
+  | {
+      readonly kind: 'define_portal';
+      readonly name: string;
+      readonly meaning: Meaning;
+      readonly hold: boolean;
+    }
   | { readonly kind: 'drop_portal'; readonly name: string }
   | { readonly kind: 'drop_all_portals' };
 
@@ -27,15 +32,18 @@ interface Slot<Meaning> {
   hold: boolean;
   /** Changes asked for and not confirmed, oldest first. */
   readonly pending: NameChange<Meaning>[];
+  /** What it may mean since a change that was neither confirmed nor sure to have failed. */
+  doubted: Meaning[];
 }
 
 export class Names<Meaning> {
   readonly #statements = new Map<string, Slot<Meaning>>();
   readonly #portals = new Map<string, Slot<Meaning>>();
+  #doubts = 0;
 
-  /** How many names are held, for the session's bound on memory. */
+  /** How many names and doubts are held, for the session's bound on memory. */
   get size(): number {
-    return this.#statements.size + this.#portals.size;
+    return this.#statements.size + this.#portals.size + this.#doubts;
   }
 
   /** Everything that prepared statement `name` may mean, the latest last; empty for an unknown name. */
@@ -71,6 +79,7 @@ export class Names<Meaning> {
       case 'define_statement': {
         const slot = slotOf(this.#statements, change.name);
         forget(slot, change);
+        this.#settle(slot);
         slot.confirmed = change.meaning;
         break;
       }
@@ -82,10 +91,11 @@ export class Names<Meaning> {
         break;
       }
       case 'drop_statement':
-        drop(this.#statements, change.name);
+        this.#dropStatement(change.name);
         break;
       case 'drop_all_statements':
-        for (const name of [...this.#statements.keys()]) drop(this.#statements, name);
+        // The unnamed one is not in PostgreSQL's table of prepared statements, and survives (commands/prepare.c).
+        for (const name of [...this.#statements.keys()]) if (name !== '') this.#dropStatement(name);
         break;
       case 'drop_portal':
         drop(this.#portals, change.name);
@@ -113,6 +123,32 @@ export class Names<Meaning> {
     }
   }
 
+  /**
+   * What asked for `change` failed, but perhaps only after it had been carried out: the last statement of a Query
+   * string is reported complete after the transaction has been committed, and a commit that fails (a deferred
+   * constraint) does not undo PREPARE.
+   */
+  doubt(change: NameChange<Meaning>): void {
+    this.abandon(change);
+    if (change.kind !== 'define_statement') return;
+    const slot = slotOf(this.#statements, change.name);
+    if (slot.confirmed === change.meaning || slot.doubted.includes(change.meaning)) return;
+    slot.doubted.push(change.meaning);
+    this.#doubts += 1;
+  }
+
+  #dropStatement(name: string): void {
+    const slot = this.#statements.get(name);
+    if (slot !== undefined) this.#settle(slot);
+    drop(this.#statements, name);
+  }
+
+  #settle(slot: Slot<Meaning>): void {
+    if (slot.doubted.length === 0) return;
+    this.#doubts -= slot.doubted.length;
+    slot.doubted = [];
+  }
+
   /** The transaction is over: portals end with it, except cursors WITH HOLD. Prepared statements survive, ROLLBACK too. */
   transactionEnded(): void {
     if (this.#portals.size === 0) return;
@@ -122,7 +158,7 @@ export class Names<Meaning> {
 
 function candidates<Meaning>(slot: Slot<Meaning> | undefined): readonly Meaning[] {
   if (slot === undefined) return [];
-  const meanings: Meaning[] = slot.confirmed === null ? [] : [slot.confirmed];
+  const meanings: Meaning[] = slot.confirmed === null ? [...slot.doubted] : [slot.confirmed, ...slot.doubted];
   for (const change of slot.pending) if ('meaning' in change) meanings.push(change.meaning);
   return meanings;
 }
@@ -130,7 +166,7 @@ function candidates<Meaning>(slot: Slot<Meaning> | undefined): readonly Meaning[
 function slotOf<Meaning>(slots: Map<string, Slot<Meaning>>, name: string): Slot<Meaning> {
   let slot = slots.get(name);
   if (slot === undefined) {
-    slot = { confirmed: null, hold: false, pending: [] };
+    slot = { confirmed: null, hold: false, pending: [], doubted: [] };
     slots.set(name, slot);
   }
   return slot;
@@ -149,9 +185,13 @@ function drop<Meaning>(slots: Map<string, Slot<Meaning>>, name: string): void {
   if (slot.pending.length === 0) slots.delete(name);
 }
 
-function abandonIn<Meaning>(slots: Map<string, Slot<Meaning>>, name: string, change: NameChange<Meaning>): void {
+function abandonIn<Meaning>(
+  slots: Map<string, Slot<Meaning>>,
+  name: string,
+  change: NameChange<Meaning>,
+): void {
   const slot = slots.get(name);
   if (slot === undefined) return;
   forget(slot, change);
-  if (slot.confirmed === null && slot.pending.length === 0) slots.delete(name);
+  if (slot.confirmed === null && slot.pending.length === 0 && slot.doubted.length === 0) slots.delete(name);
 }

@@ -12,7 +12,10 @@ import { ProtocolViolation } from '../protocol/violation.js';
 /** Rows of the last result, all columns as text, or the server's error. */
 export type OwnResult =
   | { readonly rows: readonly (readonly (string | null)[])[]; readonly status: TransactionStatus }
-  | { readonly error: { readonly sqlstate: string; readonly message: string }; readonly status: TransactionStatus };
+  | {
+      readonly error: { readonly sqlstate: string; readonly message: string };
+      readonly status: TransactionStatus;
+    };
 
 export interface OwnQuery {
   /**
@@ -20,7 +23,9 @@ export interface OwnQuery {
    * @returns the result once ReadyForQuery has come, with what followed it; null before
    * @throws ProtocolViolation when the server sends what does not belong to a query
    */
-  receive(chunk: Buffer): { readonly result: OwnResult; readonly rest: Buffer; readonly relay: readonly Buffer[] } | null;
+  receive(
+    chunk: Buffer,
+  ): { readonly result: OwnResult; readonly rest: Buffer; readonly relay: readonly Buffer[] } | null;
 }
 
 /**

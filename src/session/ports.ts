@@ -64,7 +64,13 @@ export interface StatementGate {
   query(bytes: Buffer, start: number, end: number, names: NameLookup): QueryAnswer;
   parse(name: string, bytes: Buffer, start: number, end: number, names: NameLookup): MessageAnswer;
   /** `bytes[start, end)`: parameter formats and values. */
-  bind(meanings: readonly Meaning[], statement: string, bytes: Buffer, start: number, end: number): MessageAnswer;
+  bind(
+    meanings: readonly Meaning[],
+    statement: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+  ): MessageAnswer;
   execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer;
   functionCall(): MessageAnswer;
   ended(execution: Execution, ending: Ending): void;

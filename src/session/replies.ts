@@ -22,6 +22,8 @@ export interface Reply {
   optional: boolean;
   /** The server is in copy-in mode for this one. */
   copying: boolean;
+  /** Its place in the order of all that was requested, counted from 0. */
+  place: number;
 }
 
 const NONE: readonly never[] = [];
@@ -45,6 +47,7 @@ export function reply(
     refusal: parts.refusal ?? null,
     optional: false,
     copying: false,
+    place: -1,
   };
 }
 
@@ -52,20 +55,32 @@ export function reply(
 export class ReplyQueue {
   #items: Reply[] = [];
   #head = 0;
-  #pushed = 0;
+  #places = 0;
+  #lastPlace = -1;
 
   get length(): number {
     return this.#items.length - this.#head;
   }
 
-  /** How many entries were ever pushed: the absolute index of the next one. */
-  get pushed(): number {
-    return this.#pushed;
+  /** The place that the next entry will have. */
+  get places(): number {
+    return this.#places;
+  }
+
+  /** The place of the entry that was pushed last, whether or not it is still there; -1 before the first. */
+  get lastPlace(): number {
+    return this.#lastPlace;
   }
 
   push(item: Reply): void {
+    item.place = this.takePlace();
+    this.#lastPlace = item.place;
     this.#items.push(item);
-    this.#pushed += 1;
+  }
+
+  /** A place in the order for what gets no entry: copy data. */
+  takePlace(): number {
+    return this.#places++;
   }
 
   at(index: number): Reply | undefined {
@@ -91,10 +106,10 @@ export class ReplyQueue {
     this.#items.splice(this.#head + index, 1);
   }
 
-  /** Takes off the entries pushed since `pushed` stood at `mark`, oldest first. */
+  /** Takes off the entries whose place is `mark` or behind it, oldest first. */
   cutTail(mark: number): Reply[] {
-    const count = Math.min(this.#pushed - mark, this.length);
-    this.#pushed = mark;
-    return count <= 0 ? [] : this.#items.splice(this.#items.length - count, count);
+    let first = this.#items.length;
+    while (first > this.#head && (this.#items[first - 1]?.place ?? -1) >= mark) first -= 1;
+    return this.#items.splice(first);
   }
 }

@@ -12,9 +12,12 @@ import type { BackendName, FrontendName } from '../protocol/constants.js';
  * `ready`: messages are judged and forwarded. `skipping`: the server ignores all up
  * to the next Sync (ignore_till_sync in PostgreSQL's tcop/postgres.c), because an
  * extended-protocol message failed or was refused. `copying`: the server is in
- * copy-in (or copy-both) mode and reads CopyData.
+ * copy-in (or copy-both) mode and reads CopyData. `copy_failed`: a COPY FROM STDIN of
+ * the extended protocol failed after the client had sent a Sync within it. The server
+ * may have ignored that Sync as part of the COPY, and skips to the next one, or may
+ * have failed before it read it: only the next ReadyForQuery or Sync settles it.
  */
-export type ClientMode = 'ready' | 'skipping' | 'copying';
+export type ClientMode = 'ready' | 'skipping' | 'copying' | 'copy_failed';
 
 export type ClientAction =
   | 'query'
@@ -35,61 +38,80 @@ export type ClientAction =
   | 'terminate'
   | 'violation';
 
-export const CLIENT_TRANSITIONS: Readonly<Record<ClientMode, Readonly<Record<FrontendName, ClientAction>>>> = {
-  ready: {
-    Query: 'query',
-    Parse: 'parse',
-    Bind: 'bind',
-    Describe: 'describe',
-    Execute: 'execute',
-    Close: 'close',
-    Sync: 'sync',
-    Flush: 'flush',
-    FunctionCall: 'function_call',
-    // Outside copy-in mode the server ignores these three: a COPY that failed may have left them under way.
-    CopyData: 'stream',
-    CopyDone: 'end_copy',
-    CopyFail: 'end_copy',
-    Terminate: 'terminate',
-    AuthenticationResponse: 'violation',
-  },
-  skipping: {
-    Query: 'discard',
-    Parse: 'discard',
-    Bind: 'discard',
-    Describe: 'discard',
-    Execute: 'discard',
-    Close: 'discard',
-    Sync: 'sync',
-    Flush: 'discard',
-    FunctionCall: 'discard',
-    CopyData: 'discard',
-    CopyDone: 'discard',
-    CopyFail: 'discard',
-    Terminate: 'terminate',
-    AuthenticationResponse: 'violation',
-  },
-  copying: {
-    CopyData: 'stream',
-    CopyDone: 'end_copy',
-    CopyFail: 'end_copy',
-    // "Ignore Flush/Sync for the convenience of client libraries that may send those after starting a COPY"
-    // (CopyGetData in commands/copyfromparse.c): such a Sync gets no reply, unless the COPY had failed before.
-    Sync: 'sync_in_copy',
-    Flush: 'flush',
-    Terminate: 'terminate',
-    // The server answers any other message with an error and drops it. Whether it still is in copy-in mode when
-    // the message arrives cannot be known here, so neither can whether it would run.
-    Query: 'violation',
-    Parse: 'violation',
-    Bind: 'violation',
-    Describe: 'violation',
-    Execute: 'violation',
-    Close: 'violation',
-    FunctionCall: 'violation',
-    AuthenticationResponse: 'violation',
-  },
-};
+export const CLIENT_TRANSITIONS: Readonly<Record<ClientMode, Readonly<Record<FrontendName, ClientAction>>>> =
+  {
+    ready: {
+      Query: 'query',
+      Parse: 'parse',
+      Bind: 'bind',
+      Describe: 'describe',
+      Execute: 'execute',
+      Close: 'close',
+      Sync: 'sync',
+      Flush: 'flush',
+      FunctionCall: 'function_call',
+      // Outside copy-in mode the server ignores these three: a COPY that failed may have left them under way.
+      CopyData: 'stream',
+      CopyDone: 'end_copy',
+      CopyFail: 'end_copy',
+      Terminate: 'terminate',
+      AuthenticationResponse: 'violation',
+    },
+    skipping: {
+      Query: 'discard',
+      Parse: 'discard',
+      Bind: 'discard',
+      Describe: 'discard',
+      Execute: 'discard',
+      Close: 'discard',
+      Sync: 'sync',
+      Flush: 'discard',
+      FunctionCall: 'discard',
+      CopyData: 'discard',
+      CopyDone: 'discard',
+      CopyFail: 'discard',
+      Terminate: 'terminate',
+      AuthenticationResponse: 'violation',
+    },
+    copying: {
+      CopyData: 'stream',
+      CopyDone: 'end_copy',
+      CopyFail: 'end_copy',
+      // "Ignore Flush/Sync for the convenience of client libraries that may send those after starting a COPY"
+      // (CopyGetData in commands/copyfromparse.c): such a Sync gets no reply, unless the COPY had failed before.
+      Sync: 'sync_in_copy',
+      Flush: 'flush',
+      Terminate: 'terminate',
+      // The server answers any other message with an error and drops it. Whether it still is in copy-in mode when
+      // the message arrives cannot be known here, so neither can whether it would run.
+      Query: 'violation',
+      Parse: 'violation',
+      Bind: 'violation',
+      Describe: 'violation',
+      Execute: 'violation',
+      Close: 'violation',
+      FunctionCall: 'violation',
+      AuthenticationResponse: 'violation',
+    },
+    copy_failed: {
+      Sync: 'sync',
+      Flush: 'flush',
+      // Ignored by the server either way.
+      CopyData: 'stream',
+      CopyDone: 'end_copy',
+      CopyFail: 'end_copy',
+      Terminate: 'terminate',
+      // Whether it would run cannot be known, so neither can which reply is whose.
+      Query: 'violation',
+      Parse: 'violation',
+      Bind: 'violation',
+      Describe: 'violation',
+      Execute: 'violation',
+      Close: 'violation',
+      FunctionCall: 'violation',
+      AuthenticationResponse: 'violation',
+    },
+  };
 
 /** What the server owes next. `nothing`: no request is outstanding. */
 export type ReplyKind =

@@ -129,7 +129,7 @@ export function createCollector(offsets: Offsets, inner: Collector['inner']): Co
         offset: at(location),
       });
     },
-    need(context, access, why, hint = null, location = undefined) {
+    need(context, access, why, hint = null, location) {
       if (context.executes) needAlways(access, why, hint, location);
     },
     needAlways,

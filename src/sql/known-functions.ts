@@ -2,11 +2,11 @@
  * PostgreSQL's own functions that do something, and those known to do nothing.
  *
  * Law of this file: data, drawn from pg_proc of PostgreSQL 14 to 18. Every function
- * there that is marked VOLATILE stands in exactly one of these lists; a volatile
- * built-in that a newer server brings is in none, and what is in none but begins
- * with `pg_` or another name that PostgreSQL keeps to itself needs admin access
- * (functions.ts). STABLE and IMMUTABLE functions without such a beginning cannot
- * change anything and need no entry.
+ * there that is marked VOLATILE and can be called stands in one of these lists or is
+ * judged by its arguments (functions.ts); test/sql/functions.test.ts asks a server.
+ * What a newer server brings is in none of them, and what is in none but begins with
+ * `pg_` or another name that PostgreSQL keeps to itself needs admin access. STABLE
+ * and IMMUTABLE functions without such a beginning change nothing and need no entry.
  */
 import type { Access, Effect } from './facts.js';
 
@@ -248,22 +248,6 @@ export const HARMLESS_VOLATILE: ReadonlySet<string> = new Set(
   ),
 );
 
-/**
- * Volatile functions that only the server itself can call: triggers, handlers of
- * access methods and of languages. Called by name they are errors.
- */
-export const NOT_CALLABLE: ReadonlySet<string> = new Set(
-  `RI_FKey_cascade_del RI_FKey_cascade_upd RI_FKey_check_ins RI_FKey_check_upd RI_FKey_noaction_del
-  RI_FKey_noaction_upd RI_FKey_restrict_del RI_FKey_restrict_upd RI_FKey_setdefault_del
-  RI_FKey_setdefault_upd RI_FKey_setnull_del RI_FKey_setnull_upd unique_key_recheck
-  suppress_redundant_updates_trigger tsvector_update_trigger tsvector_update_trigger_column
-  brinhandler bthandler ginhandler gisthandler hashhandler spghandler heap_tableam_handler
-  plpgsql_call_handler plpgsql_inline_handler plpgsql_validator`.split(/\s+/),
-);
-
-/** Functions that functions.ts judges by their arguments. */
-export const JUDGED_BY_ARGUMENTS: ReadonlySet<string> = new Set(['set_config', 'ts_rewrite', 'lo_open']);
-
 /** STABLE and IMMUTABLE functions whose names begin with `pg_`, of PostgreSQL itself and of common extensions. */
 export const HARMLESS_PG: ReadonlySet<string> = new Set(
   `pg_available_extension_versions pg_available_extensions pg_backend_pid pg_basetype
@@ -343,7 +327,7 @@ export const HARMLESS_PG: ReadonlySet<string> = new Set(
   pg_stat_get_tuples_fetched pg_stat_get_tuples_hot_updated pg_stat_get_tuples_inserted
   pg_stat_get_tuples_newpage_updated pg_stat_get_tuples_returned pg_stat_get_tuples_updated
   pg_stat_get_vacuum_count pg_stat_get_wal pg_stat_get_wal_receiver pg_stat_get_wal_senders
-  pg_stat_statements pg_stat_statements_info pg_buffercache_pages pg_buffercache_summary
+  pg_snapshot pg_stat_statements pg_stat_statements_info pg_buffercache_pages pg_buffercache_summary
   pg_buffercache_usage_counts pg_buffercache_numa_pages pg_freespace pg_relpages pg_visibility
   pg_visibility_map pg_visibility_map_summary pg_check_frozen pg_check_visible pg_stat_kcache
   pg_wait_sampling_get_current pg_wait_sampling_get_profile pg_wait_sampling_get_history

@@ -6,7 +6,6 @@
  */
 
 const STEP = 256;
-// eslint-disable-next-line no-control-regex -- ASCII is exactly this range
 const NON_ASCII = /[^\u0000-\u007f]/;
 
 export interface Offsets {

@@ -72,7 +72,8 @@ function candidates(tokens: readonly Token[] | null, offsets: Offsets): readonly
     const comment = token.type === SQL_COMMENT || token.type === C_COMMENT;
     const literal = token.type === SCONST || token.type === USCONST;
     const places = literal ? placesAfter(word) : [];
-    const everywhere = (literal || comment) && PASSWORD_INSIDE.test(token.text);
+    // Without its closing quote, or 'password' would look like the beginning of one.
+    const everywhere = (literal || comment) && PASSWORD_INSIDE.test(token.text.slice(1, -1));
     if (everywhere || places.length > 0) {
       const start = offsets.toUtf16(token.start);
       const end = offsets.toUtf16(token.end);

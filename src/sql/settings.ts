@@ -37,29 +37,27 @@ export function foldSettingName(name: string): string {
  * Judges one change of a setting.
  *
  * @param name folded by foldSettingName(); for start-up options with dashes made underscores
- * @param value null for a reset to the session's default (RESET, SET … TO DEFAULT);
+ * @param value null for a reset (RESET, SET … TO DEFAULT): back to what the session
+ *   began with, which was judged at login, and so fine but for one setting;
  *   UNKNOWN_VALUE where it is not a constant: judged as the worst value
  */
 export function judgeSetting(name: string, value: string | null | typeof UNKNOWN_VALUE): SettingJudgement {
+  if (value === null) {
+    // PostgreSQL 14 lets RESET lift the read-only mode of a transaction that has not read yet.
+    return name === 'transaction_read_only' ? READ_WRITE : FINE;
+  }
   switch (name) {
     case 'client_encoding':
-      return value === null || (value !== UNKNOWN_VALUE && isUtf8(value))
-        ? FINE
-        : prohibited(CLIENT_ENCODING);
+      return value !== UNKNOWN_VALUE && isUtf8(value) ? FINE : prohibited(CLIENT_ENCODING);
     case 'standard_conforming_strings':
-      return value === null || (value !== UNKNOWN_VALUE && parseBoolean(value) === true)
-        ? FINE
-        : prohibited(STANDARD_CONFORMING_STRINGS);
+      return isOn(value) ? FINE : prohibited(STANDARD_CONFORMING_STRINGS);
     case 'default_transaction_read_only':
-      // A reset goes back to what the session began with, which is what Holdfast set at login.
-      return value === null || isOn(value) ? FINE : READ_WRITE;
     case 'transaction_read_only':
-      // PostgreSQL 14 lets RESET lift the read-only mode of a transaction that has not read yet.
-      return value !== null && isOn(value) ? FINE : READ_WRITE;
+      return isOn(value) ? FINE : READ_WRITE;
     case 'role':
-      return value === null || value === 'none' ? FINE : IDENTITY_ROLE;
+      return value === 'none' ? FINE : IDENTITY_ROLE;
     case 'session_authorization':
-      return value === null ? FINE : IDENTITY_AUTHORIZATION;
+      return IDENTITY_AUTHORIZATION;
     default:
       return judgeByName(name);
   }

@@ -4,15 +4,7 @@
  * Law of this file: one handler a node type, each looking at its own node only. The
  * commands that need no more than a row stand in statements-ddl-table.ts.
  */
-import {
-  inside,
-  qualifiedName,
-  quoted,
-  quotedList,
-  rangeName,
-  type Collector,
-  type Context,
-} from './collect.js';
+import { inside, qualifiedName, quoted, quotedList, rangeName, type Context } from './collect.js';
 import type { RelationName } from './facts.js';
 import { objectKind } from './objects.js';
 import { creation, creates } from './statements-dml.js';
@@ -41,6 +33,23 @@ function objectName(object: unknown): RelationName {
 /** Objects that are named by their table and then by themselves: `shop.orders.audit_trigger`. */
 const ON_A_TABLE: ReadonlySet<unknown> = new Set(['OBJECT_TRIGGER', 'OBJECT_RULE', 'OBJECT_POLICY']);
 
+/** The object of a DROP, whose shape depends on its kind more than that of any other command. */
+function dropped(kind: unknown, object: unknown): RelationName {
+  const parts = list(child(unwrap(object, 'List'))['items']);
+  switch (kind) {
+    case 'OBJECT_CAST':
+      return { schema: null, name: parts.map((part) => objectName(part).name).join(' AS ') };
+    case 'OBJECT_TRANSFORM':
+      return { schema: null, name: parts.map((part) => objectName(part).name).join(' FOR ') };
+    case 'OBJECT_OPCLASS':
+    case 'OBJECT_OPFAMILY':
+      // The access method comes first.
+      return qualifiedName(parts.slice(1));
+    default:
+      return objectName(object);
+  }
+}
+
 const dropStmt: Visit = (node, context, collect) => {
   const kind = objectKind(node['removeType']);
   const targets: RelationName[] = [];
@@ -52,7 +61,7 @@ const dropStmt: Visit = (node, context, collect) => {
       if (table.name !== '') collect.relation(withMode(context, 'ddl'), table.schema, table.name);
       continue;
     }
-    const target = objectName(object);
+    const target = dropped(node['removeType'], object);
     targets.push(target);
     if (kind.relation === true) collect.relation(withMode(context, 'ddl'), target.schema, target.name);
   }
@@ -220,15 +229,16 @@ const grantRoleStmt: Visit = (node, context, collect) => {
   return undefined;
 };
 
+/** RENAME COLUMN and RENAME CONSTRAINT are changes of the relation that they belong to; only tables rename constraints. */
+function relationKind(node: Tree, typeField: string): unknown {
+  if (node[typeField] === 'OBJECT_COLUMN') return node['relationType'];
+  return node[typeField] === 'OBJECT_TABCONSTRAINT' ? 'OBJECT_TABLE' : node[typeField];
+}
+
 /** ALTER … RENAME, SET SCHEMA, OWNER TO, DEPENDS ON EXTENSION. */
 function alters(typeField: string, how: string): Visit {
   return (node, context, collect) => {
-    // RENAME COLUMN and RENAME CONSTRAINT are changes of the relation they belong to.
-    const part = node[typeField] === 'OBJECT_COLUMN' || node[typeField] === 'OBJECT_TABCONSTRAINT';
-    const kind =
-      part && isTree(node['relation'])
-        ? objectKind(node['relationType'] ?? 'OBJECT_TABLE')
-        : objectKind(node[typeField]);
+    const kind = objectKind(isTree(node['relation']) ? relationKind(node, typeField) : node[typeField]);
     const target = isTree(node['relation']) ? rangeName(node['relation']) : objectName(node['object']);
     const named = target.name === '' ? { schema: null, name: text(node['subname']) } : target;
     const access = kind.admin === true ? 'admin' : 'ddl';

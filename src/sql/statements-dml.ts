@@ -151,6 +151,7 @@ export function creates(
   const target = rangeName(range);
   const temporary = isTemporary(range);
   const location = range['location'] ?? 0;
+  collect.relation(creation(range, context), target.schema, target.name);
   collect.act(context, { operation, effect: temporary ? 'write' : 'ddl', targets: [target], location });
   collect.need(
     context,

@@ -193,12 +193,13 @@ describe('when something fails', () => {
 
 describe('close', () => {
   it('ends idle connections, and those in the middle of a request, at once', async () => {
-    const { port, close } = await start({ ready: () => new Promise(() => undefined) });
+    const admin = await start({ ready: () => new Promise(() => undefined) });
+    const { port } = admin;
     const sockets = ['', 'GET /healthz HTTP/1.1\r\nHost: x\r\n', 'GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n'];
     const answers = sockets.map((bytes) => raw(port, bytes));
     expect((await ask(port, '/healthz')).status).toBe(200);
     const started = performance.now();
-    await close();
+    await admin.close();
     await Promise.all(answers);
     expect(performance.now() - started).toBeLessThan(1_500);
     await expect(ask(port, '/healthz')).rejects.toThrow(/ECONNREFUSED/);

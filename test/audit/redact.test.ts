@@ -111,7 +111,7 @@ describe('a text that the grammar read', () => {
   });
 
   it('is done in linear time, however the text is made up', () => {
-    const size = 2_000_000;
+    const size = 400_000;
     const texts = [
       `SELECT '${'password '.repeat(size / 9)}'`,
       `SELECT 'password${' '.repeat(size)})'`,

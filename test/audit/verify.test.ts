@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { verifyAuditFiles, type Verification } from '../../src/audit/verify.js';
@@ -185,7 +185,8 @@ describe('rotated files', () => {
   async function writeFiles(): Promise<readonly [string, string, string]> {
     const path = join(temporaryDirectory(), 'audit.jsonl');
     const { log } = await openLog({ path, rotate: { size: 700, keep: 9 } });
-    for (const text of ['a', 'b', 'c', 'd', 'e']) await record(log, text);
+    while (!existsSync(`${path}.2`)) await record(log, 'a record');
+    await record(log, 'another');
     await log.close();
     return [`${path}.2`, `${path}.1`, path];
   }

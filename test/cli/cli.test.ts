@@ -203,6 +203,22 @@ describe('holdfast explain', () => {
     expect(stdout).toContain("  2 | UPDATE accounts SET name = 'ä'\n    |        ^^^^^^^^\n");
   });
 
+  it('judges what is too large for the main thread, and too deep for anybody', async () => {
+    const list = Array.from({ length: 20_000 }, (_, at) => at).join(',');
+    const large = await run(['explain', '--policy', POLICY, '--user', 'shop_app', '--json'], {
+      input: `DELETE FROM accounts WHERE id IN (${list})`,
+    });
+    expect(JSON.parse(large.stdout)).toMatchObject({ verdict: 'allow' });
+    const deep = await run(['explain', '--policy', POLICY, '--user', 'dba_kim', '--json'], {
+      input: `SELECT ${'('.repeat(200_000)}1${')'.repeat(200_000)}`,
+    });
+    expect(deep.stderr).toBe('');
+    expect(JSON.parse(deep.stdout)).toMatchObject({
+      verdict: 'deny',
+      statements: [{ operation: 'too_complex', matches: [{ rule: 'too-complex' }] }],
+    });
+  });
+
   it('refuses input that the protocol could not carry', async () => {
     const nul = await run(['explain', '--policy', POLICY, '--user', 'a'], { input: 'SELECT 1\0' });
     expect(nul).toMatchObject({ status: 2, stdout: '' });

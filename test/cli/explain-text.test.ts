@@ -50,6 +50,11 @@ describe('snippet', () => {
     expect(under("'😀' DROP", 'DROP')).toEqual(["  1 | '😀' DROP", '    |      ^^^^']);
   });
 
+  it('shows a line that fits as a whole', () => {
+    const line = `${'x'.repeat(60)} DROP`;
+    expect(under(line, 'DROP')[0]).toBe(`  1 | ${line}`);
+  });
+
   it('cuts a long line around the place', () => {
     const [line = '', carets = ''] = under(`${'x, '.repeat(1000)}DROP${', y'.repeat(1000)}`, 'DROP');
     expect(line.length).toBeLessThan(120);

@@ -27,7 +27,10 @@ let holdfast: TestHoldfast;
 let user: TestUser;
 
 beforeAll(async () => {
-  database = await createDatabase('refusals', 'CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, $$one$$)');
+  database = await createDatabase(
+    'refusals',
+    'CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, $$one$$)',
+  );
   user = await createUser('refused', database.name);
   holdfast = await startTestHoldfast(database, POLICY);
 });
@@ -82,7 +85,12 @@ const cases: readonly Case[] = [
   {
     name: 'ROLLBACK TO after a refused Query brings the transaction back',
     before: query('BEGIN; SAVEPOINT s'),
-    bytes: Buffer.concat([query('DELETE FROM t'), query('ROLLBACK TO s'), query('SELECT 7'), query('ROLLBACK')]),
+    bytes: Buffer.concat([
+      query('DELETE FROM t'),
+      query('ROLLBACK TO s'),
+      query('SELECT 7'),
+      query('ROLLBACK'),
+    ]),
     ready: 4,
     expected: [
       'ErrorResponse 42501',
@@ -187,7 +195,12 @@ const cases: readonly Case[] = [
   {
     name: 'COPY FROM STDIN with data sent eagerly passes as it does without Holdfast',
     before: query('BEGIN'),
-    bytes: Buffer.concat([query('COPY t FROM STDIN'), copyData('5\tfive\n'), serialize.copyDone(), query('ROLLBACK')]),
+    bytes: Buffer.concat([
+      query('COPY t FROM STDIN'),
+      copyData('5\tfive\n'),
+      serialize.copyDone(),
+      query('ROLLBACK'),
+    ]),
     ready: 2,
     expected: [
       'CopyInResponse',
@@ -227,7 +240,10 @@ describe.each(cases)('$name', (example) => {
     }
     client.close();
     if (example.rows !== undefined) {
-      const { rows } = await withClient((direct) => direct.query<{ id: number }>('SELECT id FROM t ORDER BY id'), database.name);
+      const { rows } = await withClient(
+        (direct) => direct.query<{ id: number }>('SELECT id FROM t ORDER BY id'),
+        database.name,
+      );
       expect(rows.map(({ id }) => id).join(',')).toBe(example.rows);
     }
   });
@@ -265,10 +281,11 @@ describe('what a refusal says', () => {
     await client.untilReady();
     client.close();
     const direct = await withClient(
-      (plain) => plain.query(sql).then(
-        () => null,
-        (error: unknown) => error as { message: string; position: string; code: string },
-      ),
+      (plain) =>
+        plain.query(sql).then(
+          () => null,
+          (error: unknown) => error as { message: string; position: string; code: string },
+        ),
       database.name,
     );
     expect(client.errors[0]).toMatchObject({

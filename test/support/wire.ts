@@ -84,6 +84,12 @@ function line(message: BackendMessage): Line {
   }
 }
 
+function immediate(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 /** Wraps a connected socket that has not said anything yet, or whose start-up the caller does. */
 export function wire(socket: Socket): WireClient {
   const lines: Line[] = [];
@@ -142,9 +148,13 @@ export function wire(socket: Socket): WireClient {
       }
       await new Promise<void>((resolve) => {
         socket.write(bytes.subarray(0, split), () => {
-          setImmediate(resolve);
+          resolve();
         });
       });
+      // The proxy reads in the poll phase of the event loop, which comes between two immediates: without the second
+      // one it would find both parts at once.
+      await immediate();
+      await immediate();
       socket.write(bytes.subarray(split));
     },
     untilReady: (count = 1) =>

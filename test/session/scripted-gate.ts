@@ -1,0 +1,161 @@
+/**
+ * A gate that reads its verdicts off the text, so that a transcript explains
+ * itself: DROP is refused, WARN passes with a warning, WAIT waits for `! resume`.
+ * After `! revoke`, texts that say LATER are refused, too, as after a reload of the
+ * policy. PREPARE, DEALLOCATE, DECLARE, CLOSE, EXECUTE and DISCARD mean what they say.
+ */
+import type { Refusal } from '../../src/errors.js';
+import type { NameChange } from '../../src/session/names.js';
+import type {
+  Ending,
+  Execution,
+  Meaning,
+  MessageAnswer,
+  NameLookup,
+  PassedStatement,
+  QueryAnswer,
+  StatementGate,
+} from '../../src/session/ports.js';
+
+export interface Text {
+  readonly sql: string;
+}
+
+interface Portal {
+  readonly texts: readonly Text[];
+}
+
+export class ScriptedGate implements StatementGate {
+  /** What was said of executions, in words. */
+  readonly outcomes: string[] = [];
+  readonly seen: string[] = [];
+  revoked = false;
+  released = false;
+  functionCalls = false;
+  readonly #texts = new Map<string, Text>();
+
+  query(bytes: Buffer, start: number, end: number, names: NameLookup): QueryAnswer {
+    const sql = bytes.toString('utf8', start, end);
+    if (this.#mustWait(sql)) return { kind: 'wait' };
+    this.seen.push(sql);
+    const parts = sql.split(';').filter((part) => part.trim() !== '');
+    for (const part of parts) {
+      const refusal = this.#refusal(part) ?? this.#byName(part, names);
+      if (refusal !== null) return { kind: 'refuse', refusal };
+    }
+    const statements: PassedStatement[] = (parts.length === 0 ? [sql] : parts).map((part) => ({
+      execution: { sql: part.trim() },
+      changes: this.#changes(part),
+    }));
+    return { kind: 'pass', statements, notice: notice(sql) };
+  }
+
+  parse(_name: string, bytes: Buffer, start: number, end: number): MessageAnswer {
+    const sql = bytes.toString('utf8', start, end);
+    if (this.#mustWait(sql)) return { kind: 'wait' };
+    this.seen.push(sql);
+    const refusal = this.#refusal(sql);
+    if (refusal !== null) return { kind: 'refuse', refusal };
+    return { kind: 'pass', execution: null, changes: [], meaning: this.#text(sql), notice: notice(sql) };
+  }
+
+  bind(meanings: readonly Meaning[], statement: string): MessageAnswer {
+    const texts = meanings as readonly Text[];
+    this.seen.push(`bind ${texts.map(({ sql }) => sql).join(' | ')}`);
+    if (texts.length === 0) return { kind: 'refuse', refusal: refusal('26000', `no ${statement}`) };
+    for (const { sql } of texts) {
+      const no = this.#refusal(sql);
+      if (no !== null) return { kind: 'refuse', refusal: no };
+    }
+    return { kind: 'pass', execution: null, changes: [], meaning: { texts } satisfies Portal, notice: null };
+  }
+
+  execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer {
+    const texts = (meanings as readonly Portal[]).flatMap((meaning) => meaning.texts);
+    this.seen.push(`execute ${texts.map(({ sql }) => sql).join(' | ')}`);
+    for (const { sql } of texts) {
+      const no = this.#refusal(sql) ?? this.#byName(sql, names);
+      if (no !== null) return { kind: 'refuse', refusal: no };
+    }
+    const sql = texts.at(-1)?.sql ?? `unknown ${portal}`;
+    return { kind: 'pass', execution: { sql }, changes: this.#changes(sql), meaning: null, notice: null };
+  }
+
+  functionCall(): MessageAnswer {
+    if (!this.functionCalls) return { kind: 'refuse', refusal: refusal('42501', 'FunctionCall') };
+    return { kind: 'pass', execution: { sql: 'FunctionCall' }, changes: [], meaning: null, notice: null };
+  }
+
+  ended(execution: Execution, { rows, sqlstate, skipped }: Ending): void {
+    const how = skipped ? 'skipped' : sqlstate === null ? `ok ${rows ?? '-'}` : `failed ${sqlstate}`;
+    this.outcomes.push(`${(execution as Text).sql}: ${how}`);
+  }
+
+  unrecorded(): Refusal {
+    return refusal('58030', 'the audit log cannot be written');
+  }
+
+  parameter(name: string, value: string): Refusal | null {
+    const lost = name === 'default_transaction_read_only' && value === 'off';
+    return lost ? { ...refusal('42501', 'read only'), severity: 'FATAL' } : null;
+  }
+
+  #mustWait(sql: string): boolean {
+    return sql.includes('WAIT') && !this.released;
+  }
+
+  /** One object a text, as the real gate's cache gives. */
+  #text(sql: string): Text {
+    const known = this.#texts.get(sql);
+    if (known !== undefined) return known;
+    const text = { sql };
+    this.#texts.set(sql, text);
+    return text;
+  }
+
+  #refusal(sql: string): Refusal | null {
+    if (/\bDROP\b/.test(sql)) return refusal('42501', 'DROP');
+    return this.revoked && sql.includes('LATER') ? refusal('42501', 'LATER') : null;
+  }
+
+  #byName(sql: string, names: NameLookup): Refusal | null {
+    const [, name] = /^\s*EXECUTE (\w+)/.exec(sql) ?? [];
+    if (name === undefined) return null;
+    const texts = names.statements(name) as readonly Text[];
+    if (texts.length === 0) return refusal('26000', `no ${name}`);
+    return texts.map((text) => this.#refusal(text.sql)).find((no) => no !== null) ?? null;
+  }
+
+  #changes(sql: string): NameChange<Meaning>[] {
+    const [, verb = '', name = '', rest = ''] =
+      /^\s*(PREPARE|DEALLOCATE|DECLARE|CLOSE|DISCARD) (\w+)\s*(.*)$/s.exec(sql) ?? [];
+    switch (verb) {
+      case 'PREPARE':
+        return [{ kind: 'define_statement', name, meaning: this.#text(rest.replace(/^AS /, '')) }];
+      case 'DEALLOCATE':
+        return [name === 'ALL' ? { kind: 'drop_all_statements' } : { kind: 'drop_statement', name }];
+      case 'DECLARE': {
+        const meaning: Portal = { texts: [this.#text(rest.replace(/^.* FOR /, ''))] };
+        return [{ kind: 'define_portal', name, meaning, hold: rest.includes('WITH HOLD') }];
+      }
+      case 'CLOSE':
+        return [name === 'ALL' ? { kind: 'drop_all_portals' } : { kind: 'drop_portal', name }];
+      case 'DISCARD':
+        return [{ kind: 'drop_all_statements' }, { kind: 'drop_all_portals' }];
+      default:
+        return [];
+    }
+  }
+}
+
+function refusal(sqlstate: string, message: string): Refusal {
+  return { severity: 'ERROR', sqlstate, message: `holdfast: ${message}`, routine: 'holdfast/test' };
+}
+
+function notice(
+  sql: string,
+): { severity: 'WARNING'; sqlstate: string; message: string; routine: string } | null {
+  return sql.includes('WARN')
+    ? { severity: 'WARNING', sqlstate: '01000', message: 'holdfast: careful', routine: 'holdfast/test' }
+    : null;
+}

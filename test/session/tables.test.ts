@@ -1,0 +1,227 @@
+/** The tables are total, and each cell that says `violation` ends the session; each that does not, does not. */
+import { describe, expect, test } from 'vitest';
+
+import type { BackendName, FrontendName } from '../../src/protocol/constants.js';
+import { Conversation } from '../../src/session/conversation.js';
+import { GREETING_TRANSITIONS, greet } from '../../src/session/greeting.js';
+import type { GreetingState } from '../../src/session/greeting.js';
+import { LOGIN_TRANSITIONS, Login } from '../../src/session/login.js';
+import { CLIENT_TRANSITIONS, SERVER_TRANSITIONS } from '../../src/session/transitions.js';
+import type { ClientMode, ReplyKind } from '../../src/session/transitions.js';
+import { backend, frontend, int32 } from './messages.js';
+import { ScriptedGate } from './scripted-gate.js';
+
+const CLIENT_MESSAGES: Readonly<Record<FrontendName, string>> = {
+  Query: 'Query "SELECT 1"',
+  Parse: 'Parse "" "SELECT 1"',
+  Bind: 'Bind "" ""',
+  Describe: 'Describe S ""',
+  Execute: 'Execute "" 0',
+  Close: 'Close S ""',
+  Sync: 'Sync',
+  Flush: 'Flush',
+  FunctionCall: 'FunctionCall',
+  CopyData: 'CopyData "1"',
+  CopyDone: 'CopyDone',
+  CopyFail: 'CopyFail "no"',
+  Terminate: 'Terminate',
+  AuthenticationResponse: 'Password "secret"',
+};
+
+const SERVER_MESSAGES: Readonly<Record<BackendName, string>> = {
+  ParseComplete: 'ParseComplete',
+  BindComplete: 'BindComplete',
+  CloseComplete: 'CloseComplete',
+  NotificationResponse: 'NotificationResponse "a" "b"',
+  CommandComplete: 'CommandComplete "SELECT 1"',
+  DataRow: 'DataRow "1"',
+  ErrorResponse: 'ErrorResponse 22012',
+  CopyInResponse: 'CopyInResponse',
+  CopyOutResponse: 'CopyOutResponse',
+  CopyBothResponse: 'CopyBothResponse',
+  EmptyQueryResponse: 'EmptyQueryResponse',
+  BackendKeyData: 'BackendKeyData 7 01020304',
+  NoticeResponse: 'NoticeResponse 00000',
+  Authentication: 'Authentication 0',
+  ParameterStatus: 'ParameterStatus "a" "b"',
+  RowDescription: 'RowDescription',
+  FunctionCallResponse: 'FunctionCallResponse',
+  ReadyForQuery: 'ReadyForQuery I',
+  CopyDone: 'CopyDone',
+  CopyData: 'CopyData "1"',
+  NoData: 'NoData',
+  PortalSuspended: 'PortalSuspended',
+  ParameterDescription: 'ParameterDescription',
+  NegotiateProtocolVersion: 'NegotiateProtocolVersion 0',
+};
+
+interface Talk {
+  readonly conversation: Conversation;
+  readonly ended: string[];
+}
+
+function talk(): Talk {
+  const ended: string[] = [];
+  const gate = new ScriptedGate();
+  gate.functionCalls = true;
+  const conversation = new Conversation(
+    {
+      gate,
+      toServer: () => undefined,
+      toClient: () => undefined,
+      terminated: () => ended.push('terminated'),
+      requestEnded: () => undefined,
+      failed: ({ sqlstate }) => ended.push(sqlstate),
+    },
+    { message: 10_000, names: 10, outstanding: 10 },
+    'I',
+  );
+  return { conversation, ended };
+}
+
+/** How to bring a conversation into each mode. */
+const MODES: Readonly<Record<ClientMode, (conversation: Conversation) => void>> = {
+  ready: () => undefined,
+  skipping: (conversation) => {
+    conversation.receiveClient(frontend('Parse "" "DROP"'));
+  },
+  copying: (conversation) => {
+    conversation.receiveClient(frontend('Query "COPY t FROM STDIN"'));
+    conversation.receiveServer(backend('CopyInResponse'));
+  },
+  copy_failed: (conversation) => {
+    for (const line of ['Execute "" 0', 'Sync']) conversation.receiveClient(frontend(line));
+    conversation.receiveServer(backend('CopyInResponse'));
+    conversation.receiveServer(backend('ErrorResponse 22P02'));
+  },
+};
+
+describe('the client’s messages in each mode', () => {
+  for (const [mode, enter] of Object.entries(MODES)) {
+    for (const [name, line] of Object.entries(CLIENT_MESSAGES)) {
+      const action = CLIENT_TRANSITIONS[mode as ClientMode][name as FrontendName];
+      test(`${mode}: ${name}: ${action}`, () => {
+        const { conversation, ended } = talk();
+        enter(conversation);
+        expect(ended).toEqual([]);
+        conversation.receiveClient(frontend(line));
+        expect(ended).toEqual(action === 'violation' ? ['08P01'] : action === 'terminate' ? ['terminated'] : []);
+      });
+    }
+  }
+});
+
+/** What makes each kind of reply the one that is due. */
+const DUE: Readonly<Record<ReplyKind | 'nothing', string | null>> = {
+  nothing: null,
+  query: CLIENT_MESSAGES.Query,
+  refused_query: 'Query "DROP"',
+  parse: CLIENT_MESSAGES.Parse,
+  bind: 'Parse "" "SELECT 1"',
+  describe: CLIENT_MESSAGES.Describe,
+  execute: CLIENT_MESSAGES.Execute,
+  close: CLIENT_MESSAGES.Close,
+  refused_message: 'Parse "" "DROP"',
+  sync: 'Sync',
+  function_call: 'FunctionCall',
+};
+
+describe('the server’s messages for each reply that is due', () => {
+  for (const [kind, request] of Object.entries(DUE)) {
+    for (const [name, line] of Object.entries(SERVER_MESSAGES)) {
+      const action = SERVER_TRANSITIONS[kind as ReplyKind | 'nothing'][name as BackendName];
+      test(`${kind}: ${name}: ${action}`, () => {
+        const { conversation, ended } = talk();
+        if (request !== null) conversation.receiveClient(frontend(request));
+        if (kind === 'bind') {
+          conversation.receiveServer(backend('ParseComplete'));
+          conversation.receiveClient(frontend('Bind "" ""'));
+        }
+        expect(ended).toEqual([]);
+        conversation.receiveServer(backend(line));
+        expect(ended).toEqual(action === 'violation' ? ['08P01'] : []);
+      });
+    }
+  }
+});
+
+type LoginState = keyof typeof LOGIN_TRANSITIONS;
+
+const LOGIN_STATES: Readonly<Record<LoginState, readonly string[]>> = {
+  negotiating: [],
+  asked: ['Authentication 3'],
+  continued: ['Authentication 7', '', 'Authentication 8 token'],
+  answered: ['Authentication 3', ''],
+  accepted: ['Authentication 0'],
+};
+
+describe('the server’s messages during login', () => {
+  for (const [state, before] of Object.entries(LOGIN_STATES)) {
+    for (const [name, line] of Object.entries(SERVER_MESSAGES)) {
+      const action = LOGIN_TRANSITIONS[state as LoginState][name as BackendName];
+      test(`${state}: ${name}: ${action}`, () => {
+        const ended: string[] = [];
+        const login = new Login(
+          {
+            clientMinor: 0,
+            extensions: [],
+            clientTls: false,
+            channelBindingObstacle: null,
+            randomBytes: (length) => Buffer.alloc(length),
+          },
+          {
+            toServer: () => undefined,
+            toClient: () => undefined,
+            rejected: (sqlstate) => ended.push(`rejected ${sqlstate}`),
+            failed: ({ sqlstate }) => ended.push(sqlstate),
+            ready: () => ended.push('ready'),
+          },
+        );
+        for (const step of before) {
+          if (step === '') login.receiveClient(frontend('Password "secret"'));
+          else login.receiveServer(backend(step));
+        }
+        expect(ended).toEqual([]);
+        login.receiveServer(backend(line));
+        const expected = { violation: ['08P01'], error: ['rejected 22012'], ready: ['ready'] };
+        expect(ended).toEqual(action in expected ? expected[action as keyof typeof expected] : []);
+      });
+    }
+  }
+
+});
+
+const PACKETS = {
+  ssl_request: Buffer.concat([int32(8), int32(80_877_103)]),
+  gssenc_request: Buffer.concat([int32(8), int32(80_877_104)]),
+  cancel_request: Buffer.concat([int32(16), int32(80_877_102), int32(7), int32(9)]),
+  startup: Buffer.concat([int32(8 + 8), int32(3 << 16), Buffer.from('user\0a\0\0')]),
+} as const;
+
+describe('the first packets', () => {
+  for (const state of Object.keys(GREETING_TRANSITIONS) as GreetingState[]) {
+    for (const [kind, packet] of Object.entries(PACKETS) as [keyof typeof PACKETS, Buffer][]) {
+      const action = GREETING_TRANSITIONS[state][kind];
+      test(`${state}: ${kind}: ${action}`, () => {
+        const step = (tls: boolean): unknown => greet(state, packet, tls).kind;
+        switch (action) {
+          case 'negotiate_ssl':
+            expect([step(true), step(false)]).toEqual(['answer_tls', 'answer_no']);
+            break;
+          case 'refuse_gss':
+            expect(step(true)).toBe('answer_no');
+            break;
+          case 'cancel':
+            expect(step(true)).toBe('cancel');
+            break;
+          case 'start':
+            expect(step(true)).toBe('start');
+            break;
+          case 'violation':
+            expect(() => step(true)).toThrow(expect.objectContaining({ sqlstate: '08P01' }));
+        }
+      });
+    }
+  }
+
+});

@@ -1,0 +1,168 @@
+/** The lists of functions: against a server's pg_proc, and as they are applied. */
+import { describe, expect, it } from 'vitest';
+import { judgeFieldSelection, judgeFunction } from '../../src/sql/functions.js';
+import { FUNCTION_CLASSES, HARMLESS_PG, HARMLESS_VOLATILE } from '../../src/sql/known-functions.js';
+import { withClient } from '../support/postgres.js';
+import { access, facts, withParser } from './support.js';
+
+withParser();
+
+const LISTED = new Set(FUNCTION_CLASSES.flatMap(({ names }) => names.split(/\s+/)));
+const JUDGED_BY_ARGUMENTS = ['set_config', 'ts_rewrite'];
+
+/** Triggers and handlers: their argument or result types keep everyone from calling them in SQL. */
+const CALLABLE = `
+  prorettype NOT IN ('trigger'::regtype, 'index_am_handler'::regtype, 'table_am_handler'::regtype,
+                     'language_handler'::regtype)
+  AND proname NOT LIKE 'plpgsql\\_%'`;
+
+describe('against pg_proc of the test server', () => {
+  it('every volatile function that can be called is in exactly one list', async () => {
+    const { rows } = await withClient((client) =>
+      client.query<{ proname: string }>(
+        `SELECT DISTINCT proname FROM pg_proc
+         WHERE pronamespace = 'pg_catalog'::regnamespace AND provolatile = 'v' AND ${CALLABLE}`,
+      ),
+    );
+    expect(rows.length).toBeGreaterThan(200);
+    for (const { proname } of rows) {
+      const lists = [
+        LISTED.has(proname),
+        HARMLESS_VOLATILE.has(proname),
+        JUDGED_BY_ARGUMENTS.includes(proname),
+      ];
+      expect(lists.filter(Boolean), proname).toHaveLength(1);
+    }
+  });
+
+  it('every function whose name begins with pg_ is in some list', async () => {
+    const { rows } = await withClient((client) =>
+      client.query<{ proname: string }>(
+        String.raw`SELECT DISTINCT proname FROM pg_proc
+         WHERE pronamespace = 'pg_catalog'::regnamespace AND proname LIKE 'pg\_%'`,
+      ),
+    );
+    expect(rows.length).toBeGreaterThan(300);
+    const known = (name: string) => LISTED.has(name) || HARMLESS_VOLATILE.has(name) || HARMLESS_PG.has(name);
+    expect(rows.map((row) => row.proname).filter((name) => !known(name))).toEqual([]);
+  });
+
+  it('a field selection really calls the function, which is why it is judged', async () => {
+    await withClient(async (client) => {
+      await client.query('CREATE TEMPORARY SEQUENCE holdfast_field_selection');
+      const sql = "SELECT x.nextval FROM to_regclass('holdfast_field_selection') x";
+      expect((await client.query(sql)).rows).toEqual([{ nextval: '1' }]);
+      expect(access(sql)).toBe('write');
+      const parenthesized = "SELECT ('holdfast_field_selection'::regclass).nextval";
+      expect((await client.query(parenthesized)).rows).toEqual([{ nextval: '2' }]);
+      expect(access(parenthesized)).toBe('write');
+    });
+  });
+});
+
+describe('the lists', () => {
+  it('do not contradict each other', () => {
+    const names = FUNCTION_CLASSES.flatMap((entry) => entry.names.split(/\s+/));
+    expect(new Set(names).size).toBe(names.length);
+    expect(names.filter((name) => HARMLESS_VOLATILE.has(name) || HARMLESS_PG.has(name))).toEqual([]);
+    expect([...HARMLESS_VOLATILE].filter((name) => HARMLESS_PG.has(name))).toEqual([]);
+  });
+});
+
+describe('how a name is matched', () => {
+  it.each([
+    ["SELECT nextval('s')", 'write'],
+    ["SELECT NextVal('s')", 'write'],
+    ['SELECT "nextval"(\'s\')', 'write'],
+    ["SELECT pg_catalog.nextval('s')", 'write'],
+    ["SELECT PG_CATALOG.NEXTVAL('s')", 'write'],
+    ["SELECT shop.pg_catalog.nextval('s')", 'write'],
+    [String.raw`SELECT U&"next\0076al"('s')`, 'write'],
+    ["SELECT nextval -- comment\n ('s')", 'write'],
+    // Another spelling is another function.
+    ['SELECT "NextVal"(\'s\')', 'read'],
+    ["SELECT my.nextval('s')", 'read'],
+    ['SELECT pg_reload_conf()', 'admin'],
+    ['SELECT my.pg_reload_conf()', 'read'],
+    // Contrib modules may be in any schema.
+    ["SELECT extensions.dblink('', 'DROP TABLE t')", 'admin'],
+    ["SELECT * FROM tools.crosstab('SELECT 1') AS ct(a int)", 'write'],
+    // Names that PostgreSQL keeps to itself and nobody has looked at.
+    ['SELECT pg_brand_new_function()', 'admin'],
+    ['SELECT pg_catalog.pg_brand_new_function()', 'admin'],
+    ['SELECT binary_upgrade_brand_new()', 'admin'],
+    ['SELECT my_function()', 'read'],
+  ])('%s', (sql, expected) => {
+    expect(access(sql)).toBe(expected);
+  });
+
+  it('finds calls wherever an expression may stand', () => {
+    const call = "nextval('s')";
+    for (const sql of [
+      `SELECT * FROM ${call}`,
+      `SELECT * FROM ROWS FROM (${call}, now()) AS r`,
+      `SELECT * FROM t WHERE a IN (SELECT ${call})`,
+      `SELECT * FROM t JOIN u ON t.id = ${call}`,
+      `SELECT * FROM t ORDER BY ${call} LIMIT ${call} OFFSET ${call}`,
+      `SELECT count(*) FILTER (WHERE ${call} > 0) OVER (PARTITION BY ${call}) FROM t`,
+      `SELECT a FROM t GROUP BY a HAVING ${call} > 0`,
+      `SELECT CASE WHEN true THEN ARRAY[ROW(1, ${call})] END`,
+      `VALUES (1), (${call})`,
+      `WITH a AS (WITH b AS (SELECT ${call}) SELECT * FROM b) SELECT 1`,
+      `SELECT 1 UNION ALL SELECT ${call}`,
+      `SELECT * FROM LATERAL (SELECT ${call}) x`,
+      `SELECT (ARRAY[1])[${call}]`,
+      `SELECT ${call}::text COLLATE "C"`,
+      `SELECT JSON_OBJECT('a': ${call})`,
+      `SELECT JSON_ARRAYAGG(${call}) FROM t`,
+      `SELECT XMLELEMENT(NAME a, ${call})`,
+      `SELECT * FROM XMLTABLE('/a' PASSING xmlelement(name a, ${call}) COLUMNS b int PATH 'b' DEFAULT 1)`,
+      `SELECT * FROM JSON_TABLE(to_jsonb(${call}), '$' COLUMNS (x int PATH '$'))`,
+      `SELECT * FROM t TABLESAMPLE bernoulli (${call})`,
+      `SELECT sum(a) OVER w FROM t WINDOW w AS (ORDER BY ${call})`,
+      `EXECUTE s(${call})`,
+      `EXPLAIN SELECT ${call}`,
+      `EXPLAIN EXECUTE s(${call})`,
+      `DECLARE c CURSOR FOR SELECT ${call}`,
+      `PREPARE p AS SELECT ${call}`,
+      `COPY (SELECT ${call}) TO STDOUT`,
+    ]) {
+      expect(access(sql), sql).toBe('write');
+      expect(facts(sql).functions, sql).toContain('nextval');
+    }
+  });
+
+  it('takes a field selection for a call only where the name is listed', () => {
+    expect(judgeFieldSelection('pg_sleep')).toMatchObject({ access: 'write' });
+    expect(judgeFieldSelection('pg_something')).toBeNull();
+    expect(access("SELECT x.pg_read_file FROM lower('/ETC/HOSTNAME') x")).toBe('admin');
+    expect(access('SELECT (1).pg_terminate_backend')).toBe('admin');
+    // A column alone is never a call.
+    expect(access('SELECT nextval FROM t')).toBe('read');
+  });
+});
+
+describe('functions judged by their arguments', () => {
+  it.each([
+    ['SELECT lo_open(1, 262144)', 'read'],
+    ["SELECT lo_open(1, x'40000'::int)", 'write'],
+    ['SELECT lo_open(1, 131072)', 'write'],
+    ['SELECT lo_open(1, 393216)', 'write'],
+    ['SELECT lo_open(1, $1)', 'write'],
+    ["SELECT ts_rewrite('a'::tsquery, 'b'::tsquery, 'c'::tsquery)", 'read'],
+    ["SELECT ts_rewrite('a'::tsquery, 'SELECT t, s FROM aliases')", 'write'],
+  ])('%s', (sql, expected) => {
+    expect(access(sql)).toBe(expected);
+  });
+
+  it('names the function and what it does', () => {
+    expect(judgeFunction(null, 'nextval', [])?.why).toBe('calls nextval(), which advances a sequence');
+    const [need] = facts("SELECT 1, nextval('s')").needs;
+    expect(need).toEqual({
+      access: 'write',
+      why: 'calls nextval(), which advances a sequence',
+      hint: null,
+      offset: 10,
+    });
+  });
+});
