@@ -26,9 +26,9 @@ export interface AnalysisPoolOptions {
 
 export interface AnalysisPool {
   /** Never rejects. */
-  analyze(sql: string): Promise<Analysis>;
+  readonly analyze: (sql: string) => Promise<Analysis>;
   /** Ends all threads; what still waits is answered `too_complex`. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 interface Job {

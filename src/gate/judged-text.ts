@@ -12,8 +12,12 @@ import { judge } from '../policy/engine.js';
 import type { Judgement, Match, Policy, Role, Verdict } from '../policy/types.js';
 import type { NameChange } from '../session/names.js';
 import type { Meaning } from '../session/ports.js';
+import { INLINE_LIMIT_BYTES } from '../sql/analyze.js';
 import type { Analysis, NameUse, StatementFacts } from '../sql/facts.js';
+import { literalSpans } from '../sql/spans.js';
 import type { TextCache } from './text-cache.js';
+import { targetChange } from './target.js';
+import type { TargetChange } from './target.js';
 
 /** A role's judgements in one database under one policy. */
 export interface RoleScope {
@@ -33,6 +37,8 @@ export interface JudgedStatementRecord {
   readonly changes: readonly NameChange<Meaning>[];
   readonly facts: StatementFacts | null;
   readonly sql: RecordedSql;
+  /** What its success says about holdfast.target; null: nothing. */
+  readonly target: TargetChange | null;
 }
 
 /** What it takes to judge: the same for every session. */
@@ -57,8 +63,6 @@ export interface JudgedText {
   readonly fetches: readonly string[];
   /** Names of prepared statements that the text itself defines, before it may use them. */
   readonly prepares: ReadonlyMap<string, Meaning>;
-  /** The value of `SET holdfast.target = …`, when it is one. */
-  readonly target: string | null;
 }
 
 /** What a portal stands for: the texts that its statement may have had when it was bound, the latest last. */
@@ -66,9 +70,6 @@ export interface Bound {
   readonly texts: readonly JudgedText[];
   readonly parameters: RecordedParameters | null;
 }
-
-/** The custom setting that echoes the environment's name for `confirm`. */
-export const TARGET_SETTING = 'holdfast.target';
 
 /** Judges an analysed text. `sql` is the text itself, `bytes` its size. */
 export function judgeText(
@@ -83,10 +84,10 @@ export function judgeText(
     database: scope.database,
   });
   const facts = analysis.kind === 'statements' ? analysis.statements : [];
+  const recorded = recordable(sql, analysis, context.recordSql);
   const prepares = new Map<string, Meaning>();
   const executes: string[] = [];
   const fetches: string[] = [];
-  let target: string | null = null;
   const statements: JudgedStatementRecord[] = [];
   for (const [index, statement] of facts.entries()) {
     const changes: NameChange<Meaning>[] = [];
@@ -97,7 +98,6 @@ export function judgeText(
       if (use.kind === 'execute') executes.push(use.name);
       if (use.kind === 'fetch') fetches.push(use.name);
     }
-    for (const setting of statement.settings) if (setting.name === TARGET_SETTING) target = setting.value;
     const [start, end] = statement.span;
     const matches = [...(judgement.statements[index]?.matches ?? []), ...judgement.matches];
     const alone = facts.length === 1;
@@ -107,8 +107,8 @@ export function judgeText(
         facts: statement,
         sql: recordedSql(
           alone ? sql : sql.slice(start, end),
-          alone ? analysis : ofStatement(statement),
-          context.recordSql,
+          alone ? recorded.analysis : ofStatement(recorded.statements[index] ?? statement),
+          recorded.mode,
         ),
         verdict: judgement.verdict,
         matches,
@@ -121,7 +121,7 @@ export function judgeText(
       statementRecord(scope, context, {
         operation: analysis.kind === 'statements' ? 'empty' : analysis.kind,
         facts: null,
-        sql: recordedSql(sql, analysis, context.recordSql),
+        sql: recordedSql(sql, recorded.analysis, recorded.mode),
         verdict: judgement.verdict,
         matches: judgement.matches,
         changes: [],
@@ -139,8 +139,31 @@ export function judgeText(
     executes,
     fetches,
     prepares,
-    target,
   };
+}
+
+interface Recordable {
+  readonly analysis: Analysis;
+  readonly statements: readonly StatementFacts[];
+  readonly mode: JudgingContext['recordSql'];
+}
+
+/**
+ * The analysis with the places of its literals, which only `normalized` records
+ * want. Finding them takes longer than parsing, so a text too large to be parsed
+ * here is recorded by its hash, as is one whose literals cannot be told.
+ */
+function recordable(sql: string, analysis: Analysis, mode: JudgingContext['recordSql']): Recordable {
+  if (analysis.kind !== 'statements') return { analysis, statements: [], mode };
+  const { statements } = analysis;
+  if (mode !== 'normalized') return { analysis, statements, mode };
+  const spans = sql.length > INLINE_LIMIT_BYTES ? null : literalSpans(sql);
+  if (spans === null) return { analysis, statements, mode: 'hash' };
+  const located = statements.map((statement) => {
+    const [from, to] = statement.span;
+    return { ...statement, literals: spans.filter(([start, end]) => start >= from && end <= to) };
+  });
+  return { analysis: { kind: 'statements', statements: located }, statements: located, mode };
 }
 
 interface StatementParts {
@@ -177,6 +200,7 @@ export function statementRecord(
     changes: parts.changes,
     facts: parts.facts,
     sql: parts.sql,
+    target: targetChange(parts.facts),
   };
 }
 
@@ -207,7 +231,6 @@ export function unreadText(
     executes: [],
     fetches: [],
     prepares: new Map(),
-    target: null,
   };
 }
 

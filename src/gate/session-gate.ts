@@ -14,6 +14,7 @@ import type { CounterChild, HistogramChild } from '../metrics.js';
 import { matchRole } from '../policy/match.js';
 import type { Login, Match, Role } from '../policy/types.js';
 import { bindParameters } from '../protocol/frontend.js';
+import type { TransactionStatus } from '../protocol/constants.js';
 import type { Notice } from '../protocol/encode.js';
 import type {
   Ending,
@@ -31,6 +32,7 @@ import type { AnalysisPool } from './analysis-pool.js';
 import { judgeText, statementRecord, unreadText } from './judged-text.js';
 import type { Bound, JudgedStatementRecord, JudgedText, JudgingContext, RoleScope } from './judged-text.js';
 import type { PolicyInForce, PolicyStore } from './policy-store.js';
+import { createSessionTarget } from './target.js';
 import {
   INSUFFICIENT_PRIVILEGE,
   TARGET_VALID_MS,
@@ -75,8 +77,6 @@ interface Run {
   readonly decision: string;
   readonly startedAt: number;
   readonly record: JudgedStatementRecord;
-  /** The value of SET holdfast.target, which counts once the server has confirmed it. */
-  readonly target: string | null;
 }
 
 /** A refusal but for the decision's id, which it quotes, and how to record it when the judgement alone does not say. */
@@ -93,6 +93,9 @@ const NO_CHANGES: readonly never[] = [];
 const NO_TEXT = { text: null, sha256: hash('sha256', '', 'hex'), bytes: 0, redacted: false } as const;
 /** Bind without parameters. */
 const NO_PARAMETERS: RecordedParameters | null = null;
+
+/** Operations that take back what was said in a transaction. */
+const ROLLBACKS: ReadonlySet<string> = new Set(['rollback', 'rollback_to_savepoint']);
 
 /** Stands in when a reload left a session without a role. */
 const NO_ROLE: Role = {
@@ -123,8 +126,7 @@ export class SessionGate implements StatementGate {
   #recorded = false;
   /** The text that is with the analysis pool, and its analysis once that is back. */
   #large: { readonly key: string; readonly startedAt: number; analysis: Analysis | null } | null = null;
-  /** What the session said by SET holdfast.target, and when. */
-  #target: { readonly value: string; readonly at: number } | null = null;
+  readonly #target = createSessionTarget();
   /** Why nothing can be judged: the server has not reported the lexer's settings, or reported others. */
   #lexer: Refusal | null;
   #reported: ReadonlyMap<string, string> = new Map();
@@ -422,18 +424,14 @@ export class SessionGate implements StatementGate {
         break;
     }
     return {
-      refusal: (decision) => policyRefusal(judged.judgement, decision, this.#services.environment),
+      refusal: (decision) => policyRefusal(judged, decision, this.#services.environment),
       match: null,
     };
   }
 
   #confirmed(): boolean {
-    const target = this.#target;
-    return (
-      target !== null &&
-      target.value === this.#services.environment &&
-      this.#services.clock() - target.at <= TARGET_VALID_MS
-    );
+    const { environment, clock } = this.#services;
+    return this.#target.says(environment, clock() - TARGET_VALID_MS);
   }
 
   /** EXECUTE and FETCH are judged by what the name stands for: by everything that it may stand for. */
@@ -533,7 +531,7 @@ export class SessionGate implements StatementGate {
     decisionRecords.inc();
     const now = clock();
     decisionSeconds.observe((now - startedAt) / 1000);
-    return { decision, startedAt: now, record, target: judged.target };
+    return { decision, startedAt: now, record };
   }
 
   #lastDecision(): string {
@@ -551,7 +549,8 @@ export class SessionGate implements StatementGate {
     const run = execution as Run;
     const { audit, clock, outcomeRecords } = this.#services;
     const now = clock();
-    if (run.target !== null && sqlstate === null && !skipped) this.#target = { value: run.target, at: now };
+    if (sqlstate !== null || ROLLBACKS.has(run.record.operation)) this.#target.rolledBack();
+    else if (run.record.target !== null && !skipped) this.#target.changed(run.record.target, now);
     if (rows !== null) run.record.rows.inc(rows);
     audit.append(
       outcomeBody({
@@ -564,6 +563,11 @@ export class SessionGate implements StatementGate {
       }),
     );
     outcomeRecords.inc();
+  }
+
+  /** The server has reported ReadyForQuery with this status. */
+  requestEnded(status: TransactionStatus): void {
+    this.#target.requestEnded(status);
   }
 
   unrecorded(): Refusal {

@@ -8,6 +8,7 @@ import { VERDICTS } from '../policy/types.js';
 import type { Judgement, Match, Role } from '../policy/types.js';
 import type { Notice } from '../protocol/encode.js';
 import type { Access } from '../sql/facts.js';
+import { grammarError } from '../sql/grammar-errors.js';
 
 /** SQLSTATE insufficient_privilege. */
 export const INSUFFICIENT_PRIVILEGE = '42501';
@@ -28,7 +29,11 @@ function detail(judgement: Judgement, decision: string): string {
 }
 
 /** The error for a text that the policy refuses, or wants confirmed or held. */
-export function policyRefusal(judgement: Judgement, decision: string, environment: string): Refusal {
+export function policyRefusal(
+  { judgement, sql }: { readonly judgement: Judgement; readonly sql: string },
+  decision: string,
+  environment: string,
+): Refusal {
   const decisive = judgement.decisive;
   if (decisive === null) throw new Error('a judgement without a match refuses nothing');
   const hints = decisive.hint === null ? [] : [decisive.hint];
@@ -44,23 +49,29 @@ export function policyRefusal(judgement: Judgement, decision: string, environmen
       'This version of Holdfast cannot hold a statement until it is approved, so it is refused; nothing was run.',
     );
   }
-  const common = {
+  const routine = `holdfast/${decisive.rule}`;
+  if (decisive.rule === 'syntax') return syntaxError(message, sql, judgement.position, routine);
+  return {
     severity: 'ERROR',
     sqlstate: judgement.sqlstate,
-    routine: `holdfast/${decisive.rule}`,
-  } as const;
-  if (decisive.rule === 'syntax') {
-    return {
-      ...common,
-      message,
-      ...(judgement.position === null ? {} : { position: judgement.position }),
-    };
-  }
-  return {
-    ...common,
     message: `holdfast: ${message}`,
     detail: detail(judgement, decision),
     ...(hints.length === 0 ? {} : { hint: hints.join(' ') }),
+    routine,
+  };
+}
+
+/** As the server would answer: its words, its SQLSTATE, and nothing about Holdfast but the routine. */
+function syntaxError(message: string, sql: string, position: number | null, routine: string): Refusal {
+  const { sqlstate, detail: more, hint } = grammarError(message, sql, position);
+  return {
+    severity: 'ERROR',
+    sqlstate,
+    message,
+    ...(more === null ? {} : { detail: more }),
+    ...(hint === null ? {} : { hint }),
+    ...(position === null ? {} : { position }),
+    routine,
   };
 }
 

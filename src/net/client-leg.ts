@@ -122,6 +122,10 @@ export function greetClient(accepted: Socket, tls: ServerTls | null, handlers: G
       while (!over && step());
     } catch (error) {
       if (!(error instanceof ProtocolViolation)) throw error;
+      if (error.unanswered) {
+        end(error.message);
+        return;
+      }
       refuse({
         severity: 'FATAL',
         sqlstate: error.sqlstate,

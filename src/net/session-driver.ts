@@ -357,12 +357,15 @@ export class SessionDriver implements Cancellable, LiveSession {
         terminated: () => {
           this.#clientEnded = true;
         },
-        requestEnded: () => {
+        requestEnded: (requestStatus) => {
           this.#requests += 1;
+          gate.requestEnded(requestStatus);
           // Later in this turn: the answer itself has yet to be passed on.
-          if (services.draining()) queueMicrotask(() => {
-            this.#drainIfIdle();
-          });
+          if (services.draining()) {
+            queueMicrotask(() => {
+              this.#drainIfIdle();
+            });
+          }
         },
         failed: (refusal) => {
           this.#close(refusal.message, refusal.sqlstate);

@@ -49,7 +49,8 @@ export function readStartupPacket(bytes: Buffer): StartupFrame {
   if (bytes.length < 4) return null;
   const length = bytes.readUInt32BE(0);
   if (length < MIN_STARTUP_PACKET_LENGTH || length > MAX_STARTUP_PACKET_LENGTH) {
-    throw new ProtocolViolation('invalid length of startup packet');
+    // PostgreSQL says this in its log alone (ProcessStartupPacket in postmaster.c), and drivers rely on that.
+    throw new ProtocolViolation('invalid length of startup packet', '08P01', true);
   }
   if (bytes.length < length) return null;
   return { packet: decodeStartupPacket(bytes.subarray(0, length)), length };

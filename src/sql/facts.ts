@@ -109,7 +109,7 @@ export interface StatementFacts {
   readonly functions: readonly string[];
   /** The text holds a password (CREATE/ALTER ROLE … PASSWORD, connection strings): [start, end) UTF-16 offsets to blot out of every record. */
   readonly secrets: readonly (readonly [start: number, end: number])[];
-  /** Literal constants as [start, end) UTF-16 offsets, for `sql: normalized`. */
+  /** Literal constants as [start, end) UTF-16 offsets, where somebody asked for them: always empty from analyze(), see literalSpans in spans.ts. */
   readonly literals: readonly (readonly [start: number, end: number])[];
   /** [start, end) of this statement in the analysed text, UTF-16 code units, without surrounding white space. */
   readonly span: readonly [start: number, end: number];

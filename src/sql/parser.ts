@@ -99,8 +99,10 @@ function reported(error: unknown): Parsed | null {
     return { kind: 'too_complex', sqlstate: '54000', message: 'the statement is too large to be judged' };
   }
   const cursor = error.sqlDetails['cursorPosition'];
+  // The wrapper gives 0 both for the first character and for no position at all.
+  const known = typeof cursor === 'number' && (cursor > 0 || message.includes(' at or near '));
   // Zero-based characters here, one-based in the ErrorResponse field P.
-  return { kind: 'syntax_error', message, position: typeof cursor === 'number' ? cursor + 1 : null };
+  return { kind: 'syntax_error', message, position: known ? cursor + 1 : null };
 }
 
 function broken(): Parsed {

@@ -7,8 +7,8 @@
 import { createOffsets } from './offsets.js';
 import { scan } from './parser.js';
 
-/** Token types of literal constants (gram.y); test/sql/spans.test.ts holds them against the lexer. */
-export const LITERAL_TOKENS: ReadonlySet<number> = new Set([
+/** Token types of literal constants (gram.y); test/sql/secrets.test.ts holds them against the lexer. */
+const LITERAL_TOKENS: ReadonlySet<number> = new Set([
   260, // FCONST
   261, // SCONST
   262, // USCONST

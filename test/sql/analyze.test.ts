@@ -8,7 +8,7 @@ import { withParser } from './support.js';
 withParser();
 
 describe('syntax errors', () => {
-  it.each<[string, string, number]>([
+  it.each<[string, string, number | null]>([
     ['SELEC 1', 'syntax error at or near "SELEC"', 1],
     ['SELECT 1 FRM t x', 'syntax error at or near "t"', 14],
     // Positions count characters, not bytes and not UTF-16 units.
@@ -16,6 +16,7 @@ describe('syntax errors', () => {
     ['SELECT (', 'syntax error at end of input', 9],
     ["SELECT 'a", 'unterminated quoted string at or near "\'a"', 8],
     ['SELECT 1; DELETE FORM t', 'syntax error at or near "FORM"', 18],
+    ["SELECT E'\\xff'", 'invalid byte sequence for encoding "UTF8": 0xff', null],
     ['SELECT ?', 'syntax error at end of input', 9],
     ['\\d', 'syntax error at or near "\\"', 1],
   ])('%s', (sql, message, position) => {

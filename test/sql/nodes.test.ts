@@ -7,10 +7,12 @@ import { OBJECT_KINDS } from '../../src/sql/objects.js';
 import { createCollector, TOP } from '../../src/sql/collect.js';
 import { HANDLERS, walk } from '../../src/sql/walk.js';
 
-const require = createRequire(import.meta.url);
-/** @pgsql/types is generated from the protobuf definition that libpg-query itself is built from. */
-const TYPES = readFileSync(require.resolve('@pgsql/types').replace(/index\.js$/, 'types.d.ts'), 'utf8');
-const ENUMS = readFileSync(require.resolve('@pgsql/types').replace(/index\.js$/, 'enums.d.ts'), 'utf8');
+/** Resolved as libpg-query itself resolves its own dependency. */
+const require = createRequire(createRequire(import.meta.url).resolve('libpg-query'));
+const TYPES_PACKAGE = '@pgsql/types';
+/** Generated from the protobuf definition that libpg-query itself is built from. */
+const TYPES = readFileSync(require.resolve(TYPES_PACKAGE).replace(/index\.js$/, 'types.d.ts'), 'utf8');
+const ENUMS = readFileSync(require.resolve(TYPES_PACKAGE).replace(/index\.js$/, 'enums.d.ts'), 'utf8');
 
 /** Every node type of the grammar's `Node` union. */
 const GRAMMAR = [...TYPES.matchAll(/^ {4}(\w+): \1;$/gm)].map((match) => match[1] ?? '');
