@@ -188,8 +188,13 @@ function impactText(impact: readonly TableImpact[]): string {
   return `[${tables.join(',')}]`;
 }
 
+/** With three decimals at most. From integers: printing a fraction costs several times as much. */
 function milliseconds(value: number): string {
-  return (Math.round(value * 1000) / 1000).toString();
+  const microseconds = Math.round(value * 1000);
+  const whole = Math.trunc(microseconds / 1000);
+  const rest = microseconds - whole * 1000;
+  if (rest === 0) return whole.toString();
+  return `${whole.toString()}.${rest < 100 ? (rest < 10 ? '00' : '0') : ''}${rest.toString()}`;
 }
 
 /** The body of an `outcome` record: what became of a forwarded statement. */

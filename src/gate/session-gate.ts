@@ -36,6 +36,7 @@ import { createSessionTarget } from './target.js';
 import {
   INSUFFICIENT_PRIVILEGE,
   TARGET_VALID_MS,
+  ambiguousName,
   backstopGone,
   lexerDisagrees,
   policyRefusal,
@@ -114,6 +115,22 @@ const LEXER_SETTINGS: readonly (readonly [name: string, wanted: string, synonym?
   // PostgreSQL reports UNICODE under the name that it was set by, for old JDBC drivers (check_client_encoding in commands/variable.c).
   ['client_encoding', 'UTF8', 'UNICODE'],
 ];
+
+/** Whether it is open which of several texts would run, where one of them changes the session's names when it does. */
+function isAmbiguous(texts: readonly JudgedText[]): boolean {
+  if (texts.length < 2 || texts.every((text) => text === texts[0])) return false;
+  return texts.some((text) => text.statements.some(({ changes }) => changes.length > 0));
+}
+
+function ambiguousPortal(portal: string): Match {
+  return {
+    rule: 'names',
+    action: 'deny',
+    message: `what portal "${portal}" stands for depends on requests that are still under way, and it may prepare or drop statements`,
+    hint: 'Wait for the answers to what was sent, or use a name that was not used before.',
+    offset: null,
+  };
+}
 
 export class SessionGate implements StatementGate {
   readonly #services: GateServices;
@@ -217,17 +234,21 @@ export class SessionGate implements StatementGate {
     return { kind: 'pass', execution: null, changes: NO_CHANGES, meaning: bound, notice: null };
   }
 
-  execute(meanings: readonly Meaning[], _portal: string, names: NameLookup): MessageAnswer {
+  execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer {
     const startedAt = this.#services.clock();
     this.#refresh();
     const portals = meanings as readonly Bound[];
-    let judged: JudgedText | null = null;
-    for (const portal of portals) {
-      for (const text of portal.texts) {
-        judged = this.#current(text);
-        const block = this.#block(judged) ?? this.#blockByNames(judged, names);
-        if (block !== null) return this.#refuse(judged, block, 'execute', portal.parameters, startedAt);
-      }
+    const texts = portals.flatMap((portal) => portal.texts.map((text) => this.#current(text)));
+    const parameters = portals.at(-1)?.parameters ?? null;
+    for (const text of texts) {
+      const block = this.#block(text) ?? this.#blockByNames(text, names);
+      if (block !== null) return this.#refuse(text, block, 'execute', parameters, startedAt);
+    }
+    let judged = texts.at(-1) ?? null;
+    if (judged !== null && isAmbiguous(texts)) {
+      const match = ambiguousPortal(portal);
+      const block: Block = { refusal: () => ambiguousName(match), match };
+      return this.#refuse(judged, block, 'execute', parameters, startedAt);
     }
     // A portal that is not known here is one that a function opened: whoever might call the function may read from it.
     judged ??= this.#unread('fetch', null, INSUFFICIENT_PRIVILEGE);
@@ -237,7 +258,7 @@ export class SessionGate implements StatementGate {
     }
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
-    const execution = this.#record(judged, record, 'execute', portals.at(-1)?.parameters ?? null, startedAt);
+    const execution = this.#record(judged, record, 'execute', parameters, startedAt);
     return { kind: 'pass', execution, changes: record.changes, meaning: null, notice: null };
   }
 

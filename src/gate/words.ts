@@ -99,6 +99,17 @@ export function recordRefusal(): Refusal {
   };
 }
 
+/** A name whose meaning cannot be told now. */
+export function ambiguousName({ message, hint }: Match): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate: '54000',
+    message: `holdfast: ${message}`,
+    ...(hint === null ? {} : { hint }),
+    routine: 'holdfast/names',
+  };
+}
+
 /** As the server says it: drivers look for this SQLSTATE and prepare anew. */
 export function unknownStatement(name: string): Refusal {
   return {

@@ -53,7 +53,7 @@ export interface Holdfast {
 const SERVER_FACTS_VALID_MS = 60_000;
 /** Connections that have not said who they are, above the session limit. */
 const GREETING_ALLOWANCE = 100;
-const POLICY_SETTLE_MS = 200;
+const POLICY_POLL_MS = 1_000;
 const ANALYSIS_WORKERS = 2;
 const ANALYSIS_DEADLINE_MS = 30_000;
 
@@ -138,7 +138,8 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
     },
   };
 
-  const listener = listen(services, tls, settings, () => draining);
+  const greeting = new Set<Socket>();
+  const listener = listen(services, tls, settings, greeting, () => draining);
   try {
     await listening(listener, settings.listen.host, settings.listen.port);
     const admin = await startAdmin({
@@ -154,7 +155,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
       audit,
       metrics,
       log: logger,
-      settleMs: POLICY_SETTLE_MS,
+      pollMs: POLICY_POLL_MS,
     });
     const { port } = listener.address() as AddressInfo;
     return {
@@ -179,6 +180,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
           });
           for (const session of [...sessions]) session.end();
         }
+        for (const socket of greeting) socket.destroy();
         await admin.close();
         await pool.close();
         await audit.close();
@@ -230,16 +232,16 @@ function createServerFacts(): ServerFacts {
   };
 }
 
-/** Accepts connections, greets them, and opens a session for each that may have one. */
+/** Accepts connections, greets them, and opens a session for each that may have one. `greeting` holds those that have not said who they are. */
 function listen(
   services: SessionServices,
   tls: ServerTls | null,
   settings: Settings,
+  greeting: Set<Socket>,
   draining: () => boolean,
 ): Server {
   const idPrefix = randomBytes(4).toString('hex');
   let lastSession = 0;
-  let greeting = 0;
 
   function start(leg: ClientLeg, message: StartupMessage, rest: Buffer): void {
     if (draining()) {
@@ -285,17 +287,17 @@ function listen(
   }
 
   return createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket: Socket) => {
-    if (services.admission.sessions + greeting >= settings.limits.connections + GREETING_ALLOWANCE) {
+    if (services.admission.sessions + greeting.size >= settings.limits.connections + GREETING_ALLOWANCE) {
       services.refusedSessions.child('flood').inc();
       socket.destroy();
       return;
     }
-    greeting += 1;
+    greeting.add(socket);
     const timer = setTimeout(() => {
       socket.destroy();
     }, services.startupTimeout);
     const greeted = (): void => {
-      greeting -= 1;
+      greeting.delete(socket);
       clearTimeout(timer);
     };
     greetClient(socket, tls, {

@@ -3,8 +3,7 @@
  * the policy in one assignment; a bad one changes nothing, and is reported in the
  * log, the metrics and the audit log.
  */
-import { watch } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { unwatchFile, watchFile } from 'node:fs';
 import { policyBody } from '../audit/records.js';
 import type { AuditLog } from '../audit/writer.js';
 import { loadPolicy } from '../config/policy-file.js';
@@ -25,13 +24,12 @@ export interface PolicyReloadOptions {
   readonly audit: AuditLog;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** How long the file must have been left alone before it is read, milliseconds: editors write in several steps. */
-  readonly settleMs: number;
+  /** How often the file is looked at, milliseconds. */
+  readonly pollMs: number;
 }
 
 export function watchPolicy(options: PolicyReloadOptions): PolicyReload {
   const { file, policies, audit, metrics, log } = options;
-  let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> = Promise.resolve();
 
   async function read(): Promise<void> {
@@ -73,26 +71,17 @@ export function watchPolicy(options: PolicyReloadOptions): PolicyReload {
     return running;
   }
 
-  // The directory, not the file: editors and ConfigMap mounts replace the file, and a watch on it would go with it.
-  const watcher = watch(dirname(file), { persistent: false }, (_event, name) => {
-    // A ConfigMap's new version appears as a link called ..data.
-    if (name !== null && name !== basename(file) && name !== '..data') return;
-    if (timer !== null) clearTimeout(timer);
-    timer = setTimeout(() => {
-      timer = null;
-      void reload();
-    }, options.settleMs);
-    timer.unref();
-  });
-  watcher.on('error', (error) => {
-    log.error({ err: error }, 'the policy file is watched no longer; SIGHUP still reloads it');
-  });
+  // By asking for its state now and then: that follows a file that is replaced (editors, links of ConfigMap mounts),
+  // and is not woken, as a watch on its directory is, by every record of an audit log that lies beside it.
+  const changed = (): void => {
+    void reload();
+  };
+  watchFile(file, { persistent: false, interval: options.pollMs }, changed);
 
   return {
     reload,
     stop() {
-      if (timer !== null) clearTimeout(timer);
-      watcher.close();
+      unwatchFile(file, changed);
     },
   };
 }

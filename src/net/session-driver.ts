@@ -27,6 +27,8 @@ import type { Cancellable } from './cancellation.js';
 import { hangUp } from './client-leg.js';
 import type { ClientLeg } from './client-leg.js';
 import { Outgoing } from './outgoing.js';
+import { readShared } from './shared-read.js';
+import type { BytesHandler } from './shared-read.js';
 import type { LiveSession, SessionServices } from './services.js';
 import { UpstreamError, connectUpstream } from './upstream.js';
 import type { Upstream } from './upstream.js';
@@ -38,6 +40,17 @@ const OWN_ANSWER_LIMIT = 1_048_576;
 /** Prepared statements and portals a session may hold, and replies that may be outstanding. */
 const NAMES_LIMIT = 10_000;
 const OUTSTANDING_LIMIT = 10_000;
+
+/** Reads a socket in the way that is cheapest for it; paused until resume(). @returns the socket to use from now on */
+function read(socket: Socket, encrypted: boolean, onBytes: BytesHandler, inUse: () => boolean): Socket {
+  if (!encrypted) return readShared(socket, onBytes, inUse);
+  socket.on('data', (bytes: Buffer) => {
+    onBytes(bytes, true);
+  });
+  // Attaching a handler made it flow.
+  socket.pause();
+  return socket;
+}
 
 export class SessionDriver implements Cancellable, LiveSession {
   readonly id: string;
@@ -61,6 +74,9 @@ export class SessionDriver implements Cancellable, LiveSession {
   #clientEnded = false;
   #clientPaused = false;
   #upstreamBlocked = false;
+  /** Whether the bytes at hand stay as they are after their handler has returned (net/shared-read.ts). */
+  #clientBytesLast = false;
+  #upstreamBytesLast = false;
   /** Goes up with every answered request: a cancel request is for the request it was made during. */
   #requests = 0;
   /** Cancel requests that were sent and that the server has not yet acted on. */
@@ -71,7 +87,16 @@ export class SessionDriver implements Cancellable, LiveSession {
   constructor(services: SessionServices, id: string, leg: ClientLeg, admitted: AdmittedLogin) {
     this.#services = services;
     this.#leg = leg;
-    this.#client = leg.socket;
+    this.#client = read(
+      leg.socket,
+      leg.tls !== null,
+      (bytes, lasting) => {
+        this.#clientBytesLast = lasting;
+        this.#fromClient(bytes);
+      },
+      // What goes to the server is copied when it does not last; what lasts may wait there for the audit log.
+      () => true,
+    );
     this.#admitted = admitted;
     this.id = id;
     this.#openedAt = services.gate.clock();
@@ -91,9 +116,6 @@ export class SessionDriver implements Cancellable, LiveSession {
   async open(rest: Buffer): Promise<void> {
     const client = this.#client;
     this.#services.sessions.add(this);
-    client.on('data', (bytes: Buffer) => {
-      this.#fromClient(bytes);
-    });
     client.on('drain', () => {
       this.#upstream?.socket.resume();
     });
@@ -106,8 +128,6 @@ export class SessionDriver implements Cancellable, LiveSession {
     client.on('close', () => {
       this.#close('client_closed', null);
     });
-    // After 'data' was attached, which makes a socket flow.
-    client.pause();
     this.#startupTimer = setTimeout(() => {
       this.#fail({
         severity: 'FATAL',
@@ -128,8 +148,7 @@ export class SessionDriver implements Cancellable, LiveSession {
         upstream.socket.destroy();
         return;
       }
-      this.#attachUpstream(upstream);
-      const result = await this.#relayLogin(upstream);
+      const result = await this.#relayLogin(this.#attachUpstream(upstream));
       if (this.#isClosed()) return;
       this.#unread.push(result.rest);
       const status = await this.#prepare();
@@ -202,12 +221,17 @@ export class SessionDriver implements Cancellable, LiveSession {
     });
   }
 
-  #attachUpstream(upstream: Upstream): void {
-    this.#upstream = upstream;
-    const { socket } = upstream;
-    socket.on('data', (bytes: Buffer) => {
-      this.#fromUpstream(bytes);
-    });
+  #attachUpstream(upstream: Upstream): Upstream {
+    const socket = read(
+      upstream.socket,
+      upstream.tls,
+      (bytes, lasting) => {
+        this.#upstreamBytesLast = lasting;
+        this.#fromUpstream(bytes);
+      },
+      () => this.#client.writableLength > 0,
+    );
+    this.#upstream = { ...upstream, socket };
     socket.on('drain', () => {
       this.#upstreamBlocked = false;
       this.#steerClient();
@@ -222,6 +246,7 @@ export class SessionDriver implements Cancellable, LiveSession {
       this.#upstreamGone('closed');
     });
     socket.resume();
+    return this.#upstream;
   }
 
   #relayLogin(upstream: Upstream): Promise<LoginResult> {
@@ -349,7 +374,7 @@ export class SessionDriver implements Cancellable, LiveSession {
       {
         gate,
         toServer: (bytes) => {
-          this.#outgoing?.add(bytes);
+          this.#outgoing?.add(this.#clientBytesLast ? bytes : Buffer.from(bytes));
         },
         toClient: (bytes) => {
           this.#writeClient(bytes);
@@ -392,10 +417,11 @@ export class SessionDriver implements Cancellable, LiveSession {
     this.#client.write(Buffer.concat([...greeting, readyForQuery(status)]));
     const early = login.takeEarly();
     this.#login = null;
+    // Before the early bytes are looked at: they may be the reason to pause it again.
+    this.#client.resume();
     const unread = Buffer.concat(this.#unread);
     if (unread.length > 0) this.#fromUpstream(unread);
     if (early.length > 0) this.#fromClient(early);
-    this.#client.resume();
     this.#drainIfIdle();
   }
 
@@ -467,7 +493,7 @@ export class SessionDriver implements Cancellable, LiveSession {
     const client = this.#client;
     if (client.destroyed || client.writableEnded) return;
     // A client that does not read must not make Holdfast store what the server sends.
-    if (!client.write(bytes)) this.#upstream?.socket.pause();
+    if (!client.write(this.#upstreamBytesLast ? bytes : Buffer.from(bytes))) this.#upstream?.socket.pause();
   }
 
   /** Reads the client, or not: it is paused while its bytes could only be stored. */

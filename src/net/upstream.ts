@@ -42,11 +42,12 @@ export interface UpstreamOptions {
  */
 export async function connectUpstream(options: UpstreamOptions, signal: AbortSignal): Promise<Upstream> {
   const { upstream } = options;
-  const where = `${upstream.host}:${upstream.port}`;
+  // A directory is where the server's Unix socket is, as in libpq.
+  const path = upstream.host.startsWith('/') ? `${upstream.host}/.s.PGSQL.${upstream.port}` : null;
+  const where = path ?? `${upstream.host}:${upstream.port}`;
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(options.timeout)]);
   const socket = connectTcp({
-    host: upstream.host,
-    port: upstream.port,
+    ...(path === null ? { host: upstream.host, port: upstream.port } : { path }),
     noDelay: true,
     keepAlive: true,
     allowHalfOpen: true,

@@ -16,6 +16,7 @@ export function decodeReadyForQuery(bytes: Buffer, start: number, end: number): 
       return 'T';
     case 0x45:
       return 'E';
+    case undefined:
     default:
       throw new ProtocolViolation('invalid ReadyForQuery message');
   }

@@ -131,14 +131,19 @@ export function bindParameters(
   end: number,
 ): { readonly formats: readonly number[]; readonly values: readonly (Buffer | null)[] } {
   const c = cursor(bytes, start, end, 'Bind');
-  const formats = Array.from({ length: readUInt16(c) }, () => readUInt16(c));
-  const values = Array.from({ length: readUInt16(c) }, () => {
+  const formats: number[] = [];
+  for (let left = readUInt16(c); left > 0; left--) formats.push(readUInt16(c));
+  const values: (Buffer | null)[] = [];
+  for (let left = readUInt16(c); left > 0; left--) {
     const length = readInt32(c);
-    if (length < 0) return null;
-    const value = c.bytes.subarray(c.position, c.position + length);
+    if (length < 0) {
+      values.push(null);
+      continue;
+    }
+    const from = c.position;
     skip(c, length);
-    return value;
-  });
+    values.push(bytes.subarray(from, c.position));
+  }
   return { formats, values };
 }
 

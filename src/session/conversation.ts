@@ -61,6 +61,19 @@ function isTooLong(name: string): boolean {
   return name.length * 3 >= NAMEDATALEN && Buffer.byteLength(name) >= NAMEDATALEN;
 }
 
+/** What one name may stand for, before the server has confirmed any of it, without costing too much to judge. */
+const MEANINGS_LIMIT = 100;
+
+function tooManyMeanings(name: string): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate: '54000',
+    message: `holdfast: too many definitions of "${name}" are under way for this use of it to be judged`,
+    hint: 'Define it in the same pipeline that uses it, without a Sync between, or wait for the answers.',
+    routine: 'holdfast/names',
+  };
+}
+
 function tooLong(name: string): Refusal {
   return {
     severity: 'ERROR',
@@ -379,6 +392,7 @@ export class Conversation {
       case 'sync':
         decodeEmpty('Sync', start, end);
         this.#mode = 'ready';
+        this.#names.synced();
         this.#replies.push(reply('sync'));
         return 'forward';
       case 'function_call':
@@ -387,6 +401,7 @@ export class Conversation {
         decodeEmpty('Sync', start, end);
         const item = reply('sync');
         item.optional = true;
+        this.#names.synced();
         this.#replies.push(item);
         return 'forward';
       }
@@ -433,7 +448,7 @@ export class Conversation {
           return this.#refuseQuery(this.#namesRefusal());
         }
         for (const { changes } of answer.statements)
-          for (const change of changes) this.#names.request(change);
+          for (const change of changes) this.#names.request(change, 'simple');
         this.#replies.push(reply('query', { statements: answer.statements }));
         if (answer.notice !== null) this.#notify(answer.notice);
         return 'forward';
@@ -466,6 +481,7 @@ export class Conversation {
     if (isTooLong(portal)) return this.#refuseMessage(tooLong(portal));
     if (isTooLong(statement)) return this.#refuseMessage(tooLong(statement));
     const meanings = this.#names.statements(statement);
+    if (meanings.length > MEANINGS_LIMIT) return this.#refuseMessage(tooManyMeanings(statement));
     const answer = this.#ports.gate.bind(meanings, statement, bytes, parametersStart, parametersEnd);
     if (answer.kind === 'pass' && this.#namesFull()) return this.#refuseMessage(this.#namesRefusal());
     return this.#message('bind', answer, (meaning) => ({
@@ -479,7 +495,9 @@ export class Conversation {
   #execute(bytes: Buffer, start: number, end: number): Handled {
     const portal = decodeExecute(bytes, start, end);
     if (isTooLong(portal)) return this.#refuseMessage(tooLong(portal));
-    const answer = this.#ports.gate.execute(this.#names.portals(portal), portal, this.#names);
+    const meanings = this.#names.portals(portal);
+    if (meanings.length > MEANINGS_LIMIT) return this.#refuseMessage(tooManyMeanings(portal));
+    const answer = this.#ports.gate.execute(meanings, portal, this.#names);
     if (answer.kind === 'pass' && this.#tooManyNames([answer])) {
       this.#neverRun(answer.execution);
       return this.#refuseMessage(this.#namesRefusal());
@@ -501,7 +519,7 @@ export class Conversation {
       case 'pass': {
         const changes =
           define !== null && answer.meaning !== null ? [define(answer.meaning)] : answer.changes;
-        for (const change of changes) this.#names.request(change);
+        for (const change of changes) this.#names.request(change, 'extended');
         this.#replies.push(reply(kind, { execution: answer.execution, changes }));
         if (answer.notice !== null) this.#notify(answer.notice);
         return 'forward';

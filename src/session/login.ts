@@ -22,7 +22,7 @@ import {
   errorFields,
   saslMechanisms,
 } from '../protocol/backend.js';
-import { AUTH, BACKEND, BACKEND_NAMES, FRONTEND, PG_PROTOCOL_LATEST_MINOR } from '../protocol/constants.js';
+import { AUTH, BACKEND_NAMES, FRONTEND, PG_PROTOCOL_LATEST_MINOR } from '../protocol/constants.js';
 import type { BackendName } from '../protocol/constants.js';
 import {
   authenticationSasl,

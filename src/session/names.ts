@@ -9,29 +9,44 @@
  *   `Parse("", garbage) Close(S,"s") Parse("s","SELECT 1") Sync`
  * fails at its first message and leaves the old "s" alive.
  * So candidates(name) always holds the meaning that the server will use.
+ *
+ * One thing narrows it: of the extended protocol's messages up to a Sync, the server
+ * carries out none behind one that fails. What is asked for since the last Sync is
+ * therefore certain to whoever comes before the next: a use of it that runs at all
+ * runs after it. Without that, a pipeline of n messages on the unnamed statement
+ * would be judged for n meanings each.
  */
 
-/** A change to the names that takes effect when its confirmation arrives. */
-export type NameChange<Meaning> =
+type Definition<Meaning> =
   | { readonly kind: 'define_statement'; readonly name: string; readonly meaning: Meaning }
-  | { readonly kind: 'drop_statement'; readonly name: string }
-  | { readonly kind: 'drop_all_statements' }
   /** Bind or DECLARE; `hold`: WITH HOLD. */
   | {
       readonly kind: 'define_portal';
       readonly name: string;
       readonly meaning: Meaning;
       readonly hold: boolean;
-    }
+    };
+
+/** A change to the names that takes effect when its confirmation arrives. */
+export type NameChange<Meaning> =
+  | Definition<Meaning>
+  | { readonly kind: 'drop_statement'; readonly name: string }
+  | { readonly kind: 'drop_all_statements' }
   | { readonly kind: 'drop_portal'; readonly name: string }
   | { readonly kind: 'drop_all_portals' };
+
+interface Pending<Meaning> {
+  readonly change: Definition<Meaning>;
+  /** The stretch between two Syncs in which it was asked for; -1: by a Query, behind whose failure nothing is skipped. */
+  readonly stretch: number;
+}
 
 interface Slot<Meaning> {
   confirmed: Meaning | null;
   /** WITH HOLD: survives the transaction. */
   hold: boolean;
-  /** Changes asked for and not confirmed, oldest first. */
-  readonly pending: NameChange<Meaning>[];
+  /** Definitions asked for and not confirmed, oldest first. */
+  readonly pending: Pending<Meaning>[];
   /** What it may mean since a change that was neither confirmed nor sure to have failed. */
   doubted: Meaning[];
 }
@@ -40,6 +55,7 @@ export class Names<Meaning> {
   readonly #statements = new Map<string, Slot<Meaning>>();
   readonly #portals = new Map<string, Slot<Meaning>>();
   #doubts = 0;
+  #stretch = 0;
 
   /** How many names and doubts are held, for the session's bound on memory. */
   get size(): number {
@@ -48,22 +64,31 @@ export class Names<Meaning> {
 
   /** Everything that prepared statement `name` may mean, the latest last; empty for an unknown name. */
   statements(name: string): readonly Meaning[] {
-    return candidates(this.#statements.get(name));
+    return candidates(this.#statements.get(name), this.#stretch);
   }
 
   /** Everything that portal `name` may mean, the latest last; empty for an unknown name. */
   portals(name: string): readonly Meaning[] {
-    return candidates(this.#portals.get(name));
+    return candidates(this.#portals.get(name), this.#stretch);
   }
 
-  /** The client asked for `change`; the message that asks has been forwarded. */
-  request(change: NameChange<Meaning>): void {
+  /** The client sent a Sync. */
+  synced(): void {
+    this.#stretch += 1;
+  }
+
+  /**
+   * The client asked for `change`; the message that asks has been forwarded.
+   * @param by the protocol of that message
+   */
+  request(change: NameChange<Meaning>, by: 'simple' | 'extended'): void {
+    const stretch = by === 'simple' ? -1 : this.#stretch;
     switch (change.kind) {
       case 'define_statement':
-        slotOf(this.#statements, change.name).pending.push(change);
+        slotOf(this.#statements, change.name).pending.push({ change, stretch });
         break;
       case 'define_portal':
-        slotOf(this.#portals, change.name).pending.push(change);
+        slotOf(this.#portals, change.name).pending.push({ change, stretch });
         break;
       case 'drop_statement':
       case 'drop_all_statements':
@@ -156,10 +181,12 @@ export class Names<Meaning> {
   }
 }
 
-function candidates<Meaning>(slot: Slot<Meaning> | undefined): readonly Meaning[] {
+function candidates<Meaning>(slot: Slot<Meaning> | undefined, stretch: number): readonly Meaning[] {
   if (slot === undefined) return [];
+  const latest = slot.pending.at(-1);
+  if (latest?.stretch === stretch) return [latest.change.meaning];
   const meanings: Meaning[] = slot.confirmed === null ? [...slot.doubted] : [slot.confirmed, ...slot.doubted];
-  for (const change of slot.pending) if ('meaning' in change) meanings.push(change.meaning);
+  for (const { change } of slot.pending) meanings.push(change.meaning);
   return meanings;
 }
 
@@ -173,7 +200,7 @@ function slotOf<Meaning>(slots: Map<string, Slot<Meaning>>, name: string): Slot<
 }
 
 function forget<Meaning>(slot: Slot<Meaning>, change: NameChange<Meaning>): void {
-  const index = slot.pending.indexOf(change);
+  const index = slot.pending.findIndex((pending) => pending.change === change);
   if (index >= 0) slot.pending.splice(index, 1);
 }
 

@@ -47,6 +47,9 @@ export function ownQuery(limit: number): OwnQuery {
         position += taken;
         size += taken;
         if (size > limit) throw new ProtocolViolation('the answer to a query of Holdfast is too long');
+        if (assembler.length !== null && assembler.length < 4) {
+          throw new ProtocolViolation(`invalid message length ${assembler.length} from the server`);
+        }
         const whole = assembler.whole();
         if (whole === null) continue;
         assembler = new MessageAssembler();
@@ -74,6 +77,7 @@ export function ownQuery(limit: number): OwnQuery {
           case BACKEND.CommandComplete:
           case BACKEND.EmptyQueryResponse:
             break;
+          case undefined:
           default:
             throw new ProtocolViolation(
               `unexpected ${BACKEND_NAMES[whole[0] ?? 0] ?? 'message'} from the server in answer to a query of Holdfast`,

@@ -71,6 +71,10 @@ export interface StatementGate {
     start: number,
     end: number,
   ): MessageAnswer;
+  /**
+   * With several meanings, which of them runs is not known, so `changes` must be those of each of them: where they
+   * differ, the gate refuses. A change confirmed that never happened would make the names lie.
+   */
   execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer;
   functionCall(): MessageAnswer;
   ended(execution: Execution, ending: Ending): void;

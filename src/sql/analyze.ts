@@ -25,6 +25,13 @@ export { loadParser };
 export const INLINE_LIMIT_BYTES = 8192;
 
 /**
+ * Statements that one text may hold. Each takes several hundred bytes of facts and a
+ * record of its own, where its text may be eight bytes long: without a bound, a few
+ * megabytes of `SELECT 1;` would occupy the event loop for seconds and fill the heap.
+ */
+export const STATEMENTS_LIMIT = 10_000;
+
+/**
  * Analyses one text: a Query string or the text of a Parse. The caller guarantees
  * that it holds no NUL and is well-formed. A text without any statement gives one
  * statement with the operation `empty`, so that there is always something to judge
@@ -42,6 +49,13 @@ export function analyze(sql: string): Analysis {
 function analyzeText(sql: string): Analysis {
   const parsed = parse(sql);
   if (parsed.kind !== 'statements') return parsed;
+  if (parsed.statements.length > STATEMENTS_LIMIT) {
+    return {
+      kind: 'too_complex',
+      sqlstate: '54000',
+      message: `the text holds ${String(parsed.statements.length)} statements; at most ${String(STATEMENTS_LIMIT)} are judged at once`,
+    };
+  }
   const offsets = createOffsets(sql);
   if (parsed.statements.length === 0) {
     const facts = createCollector(offsets, noInner).finish([0, sql.length], []);

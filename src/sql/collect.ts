@@ -44,6 +44,8 @@ export interface Context {
   readonly explained: boolean;
   /** True in what is stored for later (bodies of functions, rules, settings of roles): this session's names and settings stay as they are. */
   readonly stored: boolean;
+  /** The value that a WHERE clause gives to the column `name`: what `set_config(name, …) … WHERE name = 'x'` sets. */
+  readonly named?: string;
 }
 
 export const TOP: Context = Object.freeze({

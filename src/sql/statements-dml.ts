@@ -44,12 +44,44 @@ const selectStmt: Visit = (node, context, collect) => {
   }
   const into = child(node['intoClause'])['rel'];
   if (isTree(into)) creates('select_into', 'table', into, context, collect);
+  const named = settingByName(node, context);
+  if (named !== null) return { fields: { targetList: { ...context, named } } };
   if (node['withClause'] === undefined && into === undefined) return undefined;
   return {
     rest: withScope(node, context),
     fields: { withClause: context, intoClause: creation(child(into), context) },
   };
 };
+
+/** What `SELECT set_config(name, …) FROM pg_settings WHERE name = 'x'` has. */
+const BY_NAME: ReadonlySet<string> = new Set(['targetList', 'fromClause', 'whereClause', 'limitOption', 'op']);
+
+/**
+ * pg_dump changes a setting only if the server has it:
+ * `SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'y'`. The
+ * column is then known to hold `y`. Exactly this form counts, and nothing around it.
+ */
+function settingByName(node: Tree, context: Context): string | null {
+  for (const field in node) if (!BY_NAME.has(field)) return null;
+  const [from, ...others] = list(node['fromClause']);
+  const range = unwrap(from, 'RangeVar');
+  const where = unwrap(node['whereClause'], 'A_Expr');
+  const [target, ...more] = list(node['targetList']);
+  const [column, ...values] = list(unwrap(unwrap(target, 'ResTarget')?.['val'], 'FuncCall')?.['args']);
+  if (range === null || where === null || others.length > 0 || more.length > 0) return null;
+  if (!isNameColumn(column) || values.some((value) => constant(value) === undefined)) return null;
+  const { schema, name } = rangeName(range);
+  if (schema === null && isCte(context.scope, name)) return null;
+  if (name !== 'pg_settings' || (schema !== null && schema !== 'pg_catalog') || range['alias'] !== undefined) return null;
+  const operator = list(where['name']);
+  if (where['kind'] !== 'AEXPR_OP' || operator.length !== 1 || stringNode(operator[0]) !== '=') return null;
+  return isNameColumn(where['lexpr']) ? (constant(where['rexpr']) ?? null) : null;
+}
+
+function isNameColumn(node: unknown): boolean {
+  const fields = list(unwrap(node, 'ColumnRef')?.['fields']);
+  return fields.length === 1 && stringNode(fields[0]) === 'name';
+}
 
 const withClause: Visit = (node, context) => {
   const names = cteNames(node);
@@ -275,7 +307,7 @@ function note(judgement: FunctionJudgement | null, location: unknown, collect: C
 /** set_config(name, value, is_local) is SET in the shape of a function. */
 function setConfig(args: readonly unknown[], location: unknown, context: Context, collect: Collector): void {
   collect.effect('session');
-  const name = constant(args[0]);
+  const name = isNameColumn(args[0]) ? context.named : constant(args[0]);
   if (typeof name !== 'string' || args.length !== 3) {
     collect.needAlways(
       'admin',

@@ -159,7 +159,11 @@ describe('the connection to the server breaks', () => {
 
   test('with pg: an error of the query, then of the client', async () => {
     const client = new pg.Client({ connectionString: holdfast.url(database.name, user.name, 'x') });
-    const ended = new Promise((resolve) => client.on('end', resolve));
+    const ended = new Promise<void>((resolve) => {
+      client.on('end', () => {
+        resolve();
+      });
+    });
     client.on('error', () => undefined);
     await client.connect();
     const running = client.query('SELECT pg_sleep(60)').catch((error: unknown) => error);

@@ -8,7 +8,8 @@ import { withClient } from '../support/postgres.js';
 import type { TestDatabase } from '../support/postgres.js';
 
 /** Catalogs of one database, whole. */
-const CATALOGS = `pg_aggregate pg_am pg_attrdef pg_cast pg_collation pg_constraint pg_conversion pg_default_acl
+const CATALOGS =
+  `pg_aggregate pg_am pg_attrdef pg_cast pg_collation pg_constraint pg_conversion pg_default_acl
   pg_description pg_enum pg_event_trigger pg_extension pg_foreign_data_wrapper pg_foreign_server pg_inherits pg_language
   pg_largeobject pg_largeobject_metadata pg_namespace pg_opclass pg_operator pg_policy pg_proc pg_publication
   pg_publication_rel pg_range pg_rewrite pg_seclabel pg_statistic_ext pg_transform pg_trigger pg_ts_config pg_type
@@ -67,7 +68,10 @@ export async function fingerprint(
        WHERE datname IN (current_database(), 'holdfast_never')`,
     );
     await sum('pg_tablespace', 'SELECT to_jsonb(x)::text FROM pg_tablespace AS x');
-    await sum('pg_file_settings', "SELECT name || '=' || setting FROM pg_file_settings WHERE sourcefile LIKE '%auto.conf'");
+    await sum(
+      'pg_file_settings',
+      "SELECT name || '=' || setting FROM pg_file_settings WHERE sourcefile LIKE '%auto.conf'",
+    );
     await sum('slots', "SELECT slot_name::text FROM pg_replication_slots WHERE slot_name = 'holdfast_never'");
     return sums;
   }, database.name);

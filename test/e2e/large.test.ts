@@ -45,7 +45,8 @@ afterAll(async () => {
   await user.drop();
 });
 
-const login = (port: number): Promise<WireClient> => wireLogin({ port, user: user.name, database: database.name });
+const login = (port: number): Promise<WireClient> =>
+  wireLogin({ port, user: user.name, database: database.name });
 const query = (sql: string): Buffer => serialize.query(sql);
 const extended = (text: string): Buffer =>
   Buffer.concat([serialize.parse({ text }), serialize.bind(), serialize.execute(), serialize.sync()]);
@@ -59,7 +60,10 @@ function insert(bytes: number): { readonly sql: string; readonly rows: number } 
 }
 
 async function rowsInTable(): Promise<number> {
-  const { rows } = await withClient((client) => client.query<{ n: number }>('SELECT count(*)::int AS n FROM t'), database.name);
+  const { rows } = await withClient(
+    (client) => client.query<{ n: number }>('SELECT count(*)::int AS n FROM t'),
+    database.name,
+  );
   await withClient((client) => client.query('TRUNCATE t'), database.name);
   return rows[0]?.n ?? -1;
 }
@@ -82,27 +86,30 @@ describe.each([1, 10])('an INSERT of %s MB', (megabytes) => {
     ['extended', extended(sql)],
   ];
   // The larger it is, the less the protocol matters.
-  test.each(protocols.slice(0, megabytes > 1 ? 1 : 2))('is run, or refused as too large (%s protocol), while another session is answered', async (_protocol, bytes) => {
-    const [big, other] = await Promise.all([login(holdfast.port), login(holdfast.port)]);
-    let done = false;
-    const answer = outcome(big, bytes).finally(() => {
-      done = true;
-    });
-    let meanwhile = 0;
-    do {
-      expect(await outcome(other, query(`SELECT ${meanwhile}`))).toBe('CommandComplete SELECT 1');
-      meanwhile += 1;
-    } while (!done);
-    const result = await answer;
-    const told = /^ErrorResponse 5400[01]$/.test(result);
-    if (!told) expect(result).toBe(`CommandComplete INSERT 0 ${rows}`);
-    expect(await rowsInTable()).toBe(told ? 0 : rows);
-    expect(meanwhile).toBeGreaterThan(2);
-    // The session that sent it goes on.
-    expect(await outcome(big, query('SELECT 1'))).toBe('CommandComplete SELECT 1');
-    big.close();
-    other.close();
-  });
+  test.each(protocols.slice(0, megabytes > 1 ? 1 : 2))(
+    'is run, or refused as too large (%s protocol), while another session is answered',
+    async (_protocol, bytes) => {
+      const [big, other] = await Promise.all([login(holdfast.port), login(holdfast.port)]);
+      let done = false as boolean;
+      const answer = outcome(big, bytes).finally(() => {
+        done = true;
+      });
+      let meanwhile = 0;
+      do {
+        expect(await outcome(other, query(`SELECT ${meanwhile}`))).toBe('CommandComplete SELECT 1');
+        meanwhile += 1;
+      } while (!done);
+      const result = await answer;
+      const told = /^ErrorResponse 5400[01]$/.test(result);
+      if (!told) expect(result).toBe(`CommandComplete INSERT 0 ${rows}`);
+      expect(await rowsInTable()).toBe(told ? 0 : rows);
+      expect(meanwhile).toBeGreaterThan(2);
+      // The session that sent it goes on.
+      expect(await outcome(big, query('SELECT 1'))).toBe('CommandComplete SELECT 1');
+      big.close();
+      other.close();
+    },
+  );
 
   test.skipIf(megabytes > 1)('is refused to a role that may not write', async () => {
     const client = await login(readers.port);
@@ -113,10 +120,24 @@ describe.each([1, 10])('an INSERT of %s MB', (megabytes) => {
 
   test('is found among many statements: a DELETE without WHERE at its end stops all of it', async () => {
     const client = await login(holdfast.port);
-    expect(await outcome(client, query(`${sql}; DELETE FROM t`))).toMatch(/^ErrorResponse (?:42501|5400[01])$/);
+    expect(await outcome(client, query(`${sql}; DELETE FROM t`))).toMatch(
+      /^ErrorResponse (?:42501|5400[01])$/,
+    );
     client.close();
     expect(await rowsInTable()).toBe(0);
   });
+});
+
+test('10,000 statements in one query are run, more are refused whole', async () => {
+  const client = await login(holdfast.port);
+  const text = (count: number): string => Array.from({ length: count }, () => 'SELECT 1').join(';');
+  await client.send(query(text(10_000)));
+  expect((await client.untilReady()).filter((line) => line === 'DataRow 1')).toHaveLength(10_000);
+  await client.send(query(`INSERT INTO t VALUES (1); ${text(10_000)}`));
+  expect(await client.untilReady()).toEqual(['ErrorResponse 54000', 'ReadyForQuery I']);
+  expect(client.errors.at(-1)?.message).toContain('10001 statements');
+  client.close();
+  expect(await rowsInTable()).toBe(0);
 });
 
 test('a prepared statement of 1 MB is bound and run again and again', async () => {
@@ -125,7 +146,11 @@ test('a prepared statement of 1 MB is bound and run again and again', async () =
   await client.send(Buffer.concat([serialize.parse({ text: sql, name: 'big' }), serialize.sync()]));
   await client.untilReady();
   for (let run = 0; run < 3; run++) {
-    const bytes = Buffer.concat([serialize.bind({ statement: 'big' }), serialize.execute(), serialize.sync()]);
+    const bytes = Buffer.concat([
+      serialize.bind({ statement: 'big' }),
+      serialize.execute(),
+      serialize.sync(),
+    ]);
     expect(await outcome(client, bytes)).toBe(`CommandComplete INSERT 0 ${rows}`);
   }
   client.close();
@@ -135,7 +160,15 @@ test('a prepared statement of 1 MB is bound and run again and again', async () =
 test('a pipeline with a large statement in its middle stays in order', async () => {
   const client = await login(holdfast.port);
   const { sql, rows } = insert(200_000);
-  await client.send(Buffer.concat([extended('SELECT 1'), query(sql), query('SELECT 2'), extended(sql), query('SELECT count(*) FROM t')]));
+  await client.send(
+    Buffer.concat([
+      extended('SELECT 1'),
+      query(sql),
+      query('SELECT 2'),
+      extended(sql),
+      query('SELECT count(*) FROM t'),
+    ]),
+  );
   const lines = await client.untilReady(5);
   expect(lines.filter((line) => /^(?:DataRow|CommandComplete|ErrorResponse)/.test(line))).toEqual([
     'DataRow 1',
@@ -184,14 +217,19 @@ describe('the limits', () => {
   test.each([
     ['simple', query(tooLong)],
     ['extended', extended(tooLong)],
-  ])('a statement over limits.statement gets 54000 and the session goes on (%s)', async (_protocol, bytes) => {
-    const client = await login(strict.port);
-    expect(await outcome(client, bytes)).toBe('ErrorResponse 54000');
-    expect(client.errors.at(-1)).toMatchObject({ routine: 'holdfast/too-large' });
-    expect(client.errors.at(-1)?.message).toMatch(/^holdfast: the statement is \d+ bytes long; the limit is 100000/);
-    expect(await outcome(client, query('SELECT 1'))).toBe('CommandComplete SELECT 1');
-    client.close();
-  });
+  ])(
+    'a statement over limits.statement gets 54000 and the session goes on (%s)',
+    async (_protocol, bytes) => {
+      const client = await login(strict.port);
+      expect(await outcome(client, bytes)).toBe('ErrorResponse 54000');
+      expect(client.errors.at(-1)).toMatchObject({ routine: 'holdfast/too-large' });
+      expect(client.errors.at(-1)?.message).toMatch(
+        /^holdfast: the statement is \d+ bytes long; the limit is 100000/,
+      );
+      expect(await outcome(client, query('SELECT 1'))).toBe('CommandComplete SELECT 1');
+      client.close();
+    },
+  );
 
   test('a statement of exactly limits.statement passes', async () => {
     const client = await login(strict.port);
@@ -205,7 +243,14 @@ describe('the limits', () => {
   test.each([
     ['Query', query(tooLarge)],
     ['Parse', extended(tooLarge)],
-    ['Bind', Buffer.concat([serialize.parse({ text: 'SELECT $1' }), serialize.bind({ values: [tooLarge] }), serialize.sync()])],
+    [
+      'Bind',
+      Buffer.concat([
+        serialize.parse({ text: 'SELECT $1' }),
+        serialize.bind({ values: [tooLarge] }),
+        serialize.sync(),
+      ]),
+    ],
   ])('a %s over limits.message ends the session with 08P01', async (_message, bytes) => {
     const client = await login(strict.port);
     await client.send(bytes);
@@ -238,7 +283,7 @@ describe('deep statements get a verdict or a clean error', () => {
     ['10,000 casts', `SELECT 1${'::int'.repeat(10_000)}`],
     ['3,000 arrays', `SELECT ${nest('ARRAY[', '1', ']', 3_000)}`],
     ['UNION of 5,000', chain('SELECT 1', ' UNION ALL ', 5_000)],
-    ['1,000 CTEs within each other', `${nest('WITH x AS (', 'SELECT 1', ') SELECT 1', 1_000)}`],
+    ['1,000 CTEs within each other', nest('WITH x AS (', 'SELECT 1', ') SELECT 1', 1_000)],
     ['3,000 calls', `SELECT ${nest('abs(', '1', ')', 3_000)}`],
     ['5,000 joins', `SELECT 1 FROM ${chain('t', ' CROSS JOIN ', 5_000).replace('t', 't AS first')}`],
     ['5,000 statements', chain('SELECT 1', ';', 5_000)],
@@ -271,7 +316,7 @@ describe('deep statements get a verdict or a clean error', () => {
     ['under 4,000 parentheses', `SELECT ${nest('(', "nextval('s')", ')', 4_000)}`],
     ['at the end of a sum of 50,000', `SELECT ${chain('1', '+', 50_000)} + nextval('s')`],
     ['under 2,000 sub-selects', `SELECT ${nest('(SELECT ', "nextval('s')", ')', 2_000)}`],
-    ['under 500 CTEs', `${nest('WITH x AS (', "SELECT nextval('s')", ') SELECT 1', 500)}`],
+    ['under 500 CTEs', nest('WITH x AS (', "SELECT nextval('s')", ') SELECT 1', 500)],
     ['behind 1 MB of comment', `SELECT /* ${'x'.repeat(MB)} */ nextval('s')`],
   ])('a write %s does not get through to the server', async (_where, sql) => {
     const client = await login(readers.port);

@@ -1,15 +1,17 @@
 /** How many sessions there may be, what those beyond are told, and that slots are given back. */
+import { serialize } from 'pg-protocol';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { TRANSPARENT_POLICY, startTestHoldfast } from '../support/holdfast.js';
 import type { TestHoldfast } from '../support/holdfast.js';
-import { startMiddleman } from '../support/network.js';
+import { startFakeServer, startMiddleman } from '../support/network.js';
 import { AUTH_USERS, createDatabase, withClient } from '../support/postgres.js';
 import type { TestDatabase } from '../support/postgres.js';
 import { rawConnection } from '../support/raw.js';
 import { metric } from '../support/scrape.js';
 import { createUser } from '../support/users.js';
 import type { TestUser } from '../support/users.js';
+import { wireLogin } from '../support/wire.js';
 
 let database: TestDatabase;
 let one: TestUser;
@@ -65,6 +67,30 @@ async function withHoldfast(
     await holdfast.close();
   }
 }
+
+describe('of a message', () => {
+  test('one that is too large ends the session, and a client that is still sending it hears why', async () => {
+    const holdfast = await startTestHoldfast(database, TRANSPARENT_POLICY, {
+      limits: { message: 65_536, statement: 1_024 },
+    });
+    try {
+      for (let attempt = 0; attempt < 5; attempt++) {
+        const client = await open(holdfast, one.name);
+        client.on('error', () => undefined);
+        const error: unknown = await client
+          .query(`SELECT '${'x'.repeat(8_000_000)}'`)
+          .catch((reason: unknown) => reason);
+        expect(error).toMatchObject({ code: '08P01', severity: 'FATAL' });
+        expect((error as Error).message).toBe(
+          'holdfast: message of type Query is 8000014 bytes long; the limit is 65536',
+        );
+      }
+      await expect.poll(() => metric(holdfast, 'holdfast_sessions')).toBe(0);
+    } finally {
+      await holdfast.close();
+    }
+  });
+});
 
 describe('in all', () => {
   test('the one too many is refused; a slot given back is free', async () => {
@@ -175,6 +201,64 @@ roles:
       expect((await refused(holdfast, one.name)).message).toContain('the limit is 1, 0.01 % of the server');
       await client.end();
     });
+  });
+
+  test('what the server says around the answer is not lost, even in pieces: settings, notices', async () => {
+    const message = (type: string, body: string): Buffer => {
+      const head = Buffer.from([type.charCodeAt(0), 0, 0, 0, 0]);
+      head.writeInt32BE(4 + body.length, 1);
+      return Buffer.concat([head, Buffer.from(body, 'latin1')]);
+    };
+    const ready = message('Z', 'I');
+    const notice = message('N', 'SNOTICE\0VNOTICE\0C00000\0Mmeanwhile\0\0');
+    const off = message('S', 'standard_conforming_strings\0off\0');
+    const server = await startFakeServer((socket) => {
+      socket.once('data', () => {
+        socket.write(
+          Buffer.concat([
+            message('R', '\0\0\0\0'),
+            message('S', 'client_encoding\0UTF8\0'),
+            message('S', 'standard_conforming_strings\0on\0'),
+            ready,
+            notice.subarray(0, 9),
+          ]),
+        );
+        socket.once('data', () => {
+          socket.write(
+            Buffer.concat([
+              notice.subarray(9),
+              message('D', '\0\x01\0\0\0\x03100'),
+              message('C', 'SHOW\0'),
+              ready,
+              off.subarray(0, 11),
+            ]),
+          );
+          // Asked something else, it goes on where it was.
+          socket.once('data', () =>
+            socket.write(Buffer.concat([message('E', 'SERROR\0VERROR\0C42601\0Mx\0\0'), ready])),
+          );
+          setImmediate(() => socket.write(off.subarray(11)));
+        });
+      });
+    });
+    try {
+      await withHoldfast(
+        'version: 1\nroles: [{ name: all, access: admin, limits: { connections_percent: 50 } }]\n',
+        10,
+        async (holdfast) => {
+          const client = await wireLogin({ port: holdfast.port, user: 'anybody', database: 'any' });
+          await client.until('ParameterStatus standard_conforming_strings=off');
+          expect(client.notices.map((sent) => sent.message)).toContain('meanwhile');
+          await client.send(serialize.query('SELECT 1'));
+          expect(await client.untilReady()).toEqual(['ErrorResponse 42501', 'ReadyForQuery I']);
+          expect(client.errors[0]?.routine).toBe('holdfast/lexer');
+          client.close();
+        },
+        server.port,
+      );
+    } finally {
+      await server.close();
+    }
   });
 
   test('max_connections is asked once, not for each session', async () => {

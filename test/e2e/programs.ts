@@ -31,7 +31,11 @@ export interface Output {
 export function run(
   program: string,
   parameters: readonly string[],
-  options: { readonly input?: string; readonly env?: Readonly<Record<string, string>>; readonly account?: Account } = {},
+  options: {
+    readonly input?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly account?: Account;
+  } = {},
 ): Promise<Output> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, parameters, {
@@ -59,7 +63,9 @@ interface Account {
 }
 
 /** Where the server programs of a major version are, and as whom they can run; null when they cannot. */
-export function serverOf(major: number | null): { readonly directory: string; readonly account: Account | null } | null {
+export function serverOf(
+  major: number | null,
+): { readonly directory: string; readonly account: Account | null } | null {
   if (major === null) return null;
   const directory = `/usr/lib/postgresql/${major}/bin`;
   if (!existsSync(join(directory, 'initdb'))) return null;
@@ -97,10 +103,29 @@ export async function startPrivateServer({
   const port = await freePort();
   const child = spawn(
     join(programs, 'postgres'),
-    ['-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', directory, '-c', 'fsync=off', '-c', 'max_wal_senders=0', '-c', 'wal_level=minimal'],
+    [
+      '-D',
+      data,
+      '-h',
+      '127.0.0.1',
+      '-p',
+      `${port}`,
+      '-k',
+      directory,
+      '-c',
+      'fsync=off',
+      '-c',
+      'max_wal_senders=0',
+      '-c',
+      'wal_level=minimal',
+    ],
     { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LC_ALL: 'C' }, ...account },
   );
-  const exited = new Promise<void>((resolve) => child.once('exit', () => { resolve(); }));
+  const exited = new Promise<void>((resolve) =>
+    child.once('exit', () => {
+      resolve();
+    }),
+  );
   await new Promise<void>((resolve, reject) => {
     let log = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -35,7 +35,10 @@ function psql(port: number, input: string): Promise<Output> {
   return run('psql', ['-X', '-h', '127.0.0.1', '-p', `${port}`, '-U', user.name, '-d', database.name], {
     input,
     // What Holdfast sets at login is set here by hand.
-    env: { PGCLIENTENCODING: 'UTF8', ...(port === database.port ? { PGOPTIONS: '-c default_transaction_read_only=on' } : {}) },
+    env: {
+      PGCLIENTENCODING: 'UTF8',
+      ...(port === database.port ? { PGOPTIONS: '-c default_transaction_read_only=on' } : {}),
+    },
   });
 }
 
@@ -177,7 +180,10 @@ describe.skipIf(PSQL === null)(PSQL === null ? 'psql is not installed' : `psql $
   });
 
   test(String.raw`\conninfo, \timing, \c and \password of nobody`, async () => {
-    const { stdout, stderr, status } = await psql(holdfast.port, '\\conninfo\n\\timing on\nSELECT 5;\n\\c\n\\timing off\nSELECT 6;\n');
+    const { stdout, stderr, status } = await psql(
+      holdfast.port,
+      '\\conninfo\n\\timing on\nSELECT 5;\n\\c\n\\timing off\nSELECT 6;\n',
+    );
     expect(status).toBe(0);
     expect(stdout).toContain(`as user "${user.name}"`);
     expect(stdout).toMatch(/Time: [\d.]+ ms/);
@@ -186,7 +192,10 @@ describe.skipIf(PSQL === null)(PSQL === null ? 'psql is not installed' : `psql $
   });
 
   test('what a person reads when a write is refused', async () => {
-    const { stderr, status } = await psql(holdfast.port, '\\set ON_ERROR_STOP on\nDELETE FROM orders WHERE id = 1;\n');
+    const { stderr, status } = await psql(
+      holdfast.port,
+      '\\set ON_ERROR_STOP on\nDELETE FROM orders WHERE id = 1;\n',
+    );
     expect(status).toBe(3);
     expect(withoutBanner(stderr)).toMatch(
       /^ERROR: {2}holdfast: DELETE on "orders" needs write access[^\n]*\nDETAIL: {2}Decision \S+\. Rule: access \(deny\)\.\n/,

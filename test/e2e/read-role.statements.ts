@@ -226,18 +226,24 @@ ORDER BY oid, enumsortorder;`),
   JOIN pg_catalog.pg_index i ON (a.attrelid = i.indrelid)
   JOIN pg_catalog.pg_class ci ON (ci.oid = i.indexrelid) WHERE true AND ct.relname = 'orders' AND i.indisprimary) result
  where result.A_ATTNUM = (result.KEYS).x ORDER BY result.table_name, result.pk_name, result.key_seq`),
-    s(`SELECT t.typname,t.oid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON (t.typnamespace = n.oid) WHERE n.nspname != 'pg_toast' AND (t.typrelid = 0 OR (SELECT c.relkind = 'c' FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid))`),
+    s(
+      `SELECT t.typname,t.oid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON (t.typnamespace = n.oid) WHERE n.nspname != 'pg_toast' AND (t.typrelid = 0 OR (SELECT c.relkind = 'c' FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid))`,
+    ),
     bound(
       'SELECT e.typdelim FROM pg_catalog.pg_type t, pg_catalog.pg_type e WHERE t.oid = $1 and t.typelem = e.oid',
       '1007',
     ),
-    s("select string_agg(word, ',') from pg_catalog.pg_get_keywords() where word <> ALL ('{a,abs,absolute,action,delete,drop}'::text[])"),
+    s(
+      "select string_agg(word, ',') from pg_catalog.pg_get_keywords() where word <> ALL ('{a,abs,absolute,action,delete,drop}'::text[])",
+    ),
   ],
   psycopg: [
     s('BEGIN; SELECT 1; ROLLBACK'),
     s("SET client_encoding TO 'UTF8'"),
     s("SET datestyle TO 'ISO'; SET TIME ZONE 'UTC'"),
-    s("SELECT t.oid, typarray FROM pg_type t JOIN pg_namespace ns ON typnamespace = ns.oid WHERE typname = 'hstore' AND ns.nspname = 'public'"),
+    s(
+      "SELECT t.oid, typarray FROM pg_type t JOIN pg_namespace ns ON typnamespace = ns.oid WHERE typname = 'hstore' AND ns.nspname = 'public'",
+    ),
     bound(
       `SELECT typname AS name, oid, typarray AS array_oid, oid::regtype::text AS regtype, typdelim AS delimiter
 FROM pg_type t WHERE t.oid = to_regtype($1) ORDER BY t.oid`,
@@ -296,10 +302,14 @@ WHERE pg_catalog.pg_class.relkind = ANY (ARRAY['r', 'p', 'f', 'v', 'm']) AND pg_
 FROM pg_constraint AS c JOIN pg_class AS cl ON c.conrelid = cl.oid WHERE cl.relname = 'orders' AND pg_catalog.pg_table_is_visible(cl.oid) ORDER BY 1`),
     s(`BEGIN; DECLARE "_django_curs_139_sync_1" NO SCROLL CURSOR FOR SELECT "orders"."id" FROM "orders" ORDER BY 1;
  FETCH FORWARD 5 FROM "_django_curs_139_sync_1"; CLOSE "_django_curs_139_sync_1"; COMMIT`),
-    s('DECLARE "_django_curs_2" NO SCROLL CURSOR WITH HOLD FOR SELECT "orders"."id" FROM "orders" ORDER BY 1'),
+    s(
+      'DECLARE "_django_curs_2" NO SCROLL CURSOR WITH HOLD FOR SELECT "orders"."id" FROM "orders" ORDER BY 1',
+    ),
     s('FETCH FORWARD 3 FROM "_django_curs_2"'),
     s('CLOSE "_django_curs_2"'),
-    s('SELECT "customers"."email" FROM "customers" WHERE UPPER("customers"."email"::text) LIKE UPPER(\'C1%\') ORDER BY "customers"."id" ASC LIMIT 21'),
+    s(
+      'SELECT "customers"."email" FROM "customers" WHERE UPPER("customers"."email"::text) LIKE UPPER(\'C1%\') ORDER BY "customers"."id" ASC LIMIT 21',
+    ),
   ],
   ActiveRecord: [
     s(';'),
@@ -312,23 +322,33 @@ FROM pg_constraint AS c JOIN pg_class AS cl ON c.conrelid = cl.oid WHERE cl.reln
     s("SET SESSION statement_timeout TO '30s'"),
     s('SHOW max_identifier_length'),
     s('SHOW search_path'),
-    s('SELECT t.oid, t.typname, t.typelem, t.typdelim, t.typinput, r.rngsubtype, t.typtype, t.typbasetype FROM pg_type as t LEFT JOIN pg_range as r ON oid = rngtypid WHERE t.typname IN (\'int2\', \'int4\', \'mood\')'),
+    s(
+      "SELECT t.oid, t.typname, t.typelem, t.typdelim, t.typinput, r.rngsubtype, t.typtype, t.typbasetype FROM pg_type as t LEFT JOIN pg_range as r ON oid = rngtypid WHERE t.typname IN ('int2', 'int4', 'mood')",
+    ),
     s(`SELECT a.attname, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid), a.attnotnull, a.atttypid, a.atttypmod,
  c.collname, col_description(a.attrelid, a.attnum) AS comment, attidentity AS identity, attgenerated as attgenerated
  FROM pg_attribute a LEFT JOIN pg_attrdef d ON a.attrelid = d.adrelid AND a.attnum = d.adnum
  LEFT JOIN pg_type t ON a.atttypid = t.oid LEFT JOIN pg_collation c ON a.attcollation = c.oid AND a.attcollation <> t.typcollation
  WHERE a.attrelid = '"customers"'::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`),
-    s("SELECT a.attname FROM (SELECT indrelid, indkey, generate_subscripts(indkey, 1) idx FROM pg_index WHERE indrelid = '\"orders\"'::regclass AND indisprimary) i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[i.idx] ORDER BY i.idx"),
-    s("SELECT c.relname FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY (current_schemas(false)) AND c.relname = 'orders' AND c.relkind IN ('r','v','m','p','f')"),
+    s(
+      'SELECT a.attname FROM (SELECT indrelid, indkey, generate_subscripts(indkey, 1) idx FROM pg_index WHERE indrelid = \'"orders"\'::regclass AND indisprimary) i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[i.idx] ORDER BY i.idx',
+    ),
+    s(
+      "SELECT c.relname FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY (current_schemas(false)) AND c.relname = 'orders' AND c.relkind IN ('r','v','m','p','f')",
+    ),
     s('BEGIN; SAVEPOINT active_record_1; ROLLBACK TO SAVEPOINT active_record_1; ROLLBACK'),
     s('EXPLAIN SELECT "customers".* FROM "customers"'),
     s('EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF, COSTS OFF) SELECT count(*) FROM orders'),
     s('EXPLAIN DELETE FROM orders'),
   ],
   Sequelize: [
-    s("SET standard_conforming_strings=on;SET client_min_messages TO warning;SET TIME ZONE INTERVAL '+00:00' HOUR TO MINUTE"),
+    s(
+      "SET standard_conforming_strings=on;SET client_min_messages TO warning;SET TIME ZONE INTERVAL '+00:00' HOUR TO MINUTE",
+    ),
     s('SHOW SERVER_VERSION'),
-    s("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type LIKE '%TABLE' AND table_name != 'spatial_ref_sys' ORDER BY 1;"),
+    s(
+      "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type LIKE '%TABLE' AND table_name != 'spatial_ref_sys' ORDER BY 1;",
+    ),
     s(`SELECT i.relname AS name, ix.indisprimary AS primary, ix.indisunique AS unique, ix.indkey AS indkey, array_agg(a.attnum) as column_indexes, array_agg(a.attname) AS column_names, pg_get_indexdef(ix.indexrelid) AS definition
  FROM pg_class t, pg_class i, pg_index ix, pg_attribute a WHERE t.oid = ix.indrelid AND i.oid = ix.indexrelid AND a.attrelid = t.oid AND t.relkind = 'r' and t.relname = 'orders' GROUP BY i.relname, ix.indexrelid, ix.indisprimary, ix.indisunique, ix.indkey ORDER BY i.relname;`),
     s(`WITH ranges AS (SELECT pg_range.rngtypid, pg_type.typname AS rngtypname, pg_type.typarray AS rngtyparray, pg_range.rngsubtype FROM pg_range LEFT OUTER JOIN pg_type ON pg_type.oid = pg_range.rngtypid)
@@ -379,78 +399,174 @@ WHERE table_schema = ANY ( $1 ) ORDER BY namespace, table_name, ordinal_position
    union select schemaname, matviewname as objectname from pg_matviews) t
  where t.schemaname !~ '^pg_' and t.schemaname <> 'information_schema' and pg_catalog.has_schema_privilege(current_user, t.schemaname, 'usage'))
 select t.* from table_privileges t order by 2, 3`),
-    s(`SELECT DATE_TRUNC('month', "public"."customers"."created") AS "created", SUM("public"."orders"."total") AS "sum" FROM "public"."customers" JOIN "public"."orders" ON "public"."orders"."customer_id" = "public"."customers"."id" GROUP BY 1 ORDER BY 1`),
+    s(
+      `SELECT DATE_TRUNC('month', "public"."customers"."created") AS "created", SUM("public"."orders"."total") AS "sum" FROM "public"."customers" JOIN "public"."orders" ON "public"."orders"."customer_id" = "public"."customers"."id" GROUP BY 1 ORDER BY 1`,
+    ),
     s('SELECT TRUE AS "_" FROM "public"."customers" WHERE 1 <> 1 LIMIT 0'),
   ],
   pgAdmin: [
-    restless("SET DateStyle=ISO; SET client_min_messages=notice; SELECT set_config('bytea_output','hex',false) FROM pg_show_all_settings() WHERE name = 'bytea_output'; SET client_encoding='UTF8';"),
-    s('SELECT db.oid as did, db.datname, db.datallowconn, pg_encoding_to_char(db.encoding) AS serverencoding, has_database_privilege(db.oid, \'CREATE\') as cancreate, datistemplate FROM pg_catalog.pg_database db WHERE db.datname = current_database()'),
-    s("SELECT roles.oid as id, roles.rolname as name, roles.rolsuper as is_superuser, CASE WHEN roles.rolsuper THEN true ELSE roles.rolcreaterole END as can_create_role FROM pg_catalog.pg_roles as roles WHERE rolname = current_user"),
-    restless('SELECT gss_authenticated, encrypted FROM pg_catalog.pg_stat_gssapi WHERE pid = pg_backend_pid()'),
-    restless(`SELECT pid, datname, usename, application_name, client_addr, pg_catalog.to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS backend_start, state, wait_event_type || ': ' || wait_event AS wait_event, array_to_string(pg_catalog.pg_blocking_pids(pid), ', ') AS blocking_pids, query FROM pg_catalog.pg_stat_activity WHERE datname = (SELECT datname FROM pg_catalog.pg_database WHERE datname = current_database()) ORDER BY pid`),
-    restless(`SELECT 'session_stats' AS chart_name, pg_catalog.row_to_json(t) AS chart_data FROM (SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity) AS "Total") t UNION ALL SELECT 'tps_stats', pg_catalog.row_to_json(t) FROM (SELECT (SELECT sum(xact_commit) FROM pg_catalog.pg_stat_database) AS "Commits") t`),
-    s("SELECT CASE WHEN usesuper THEN pg_catalog.pg_is_in_recovery() ELSE FALSE END as inrecovery, CASE WHEN usesuper AND pg_catalog.pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE FALSE END as isreplaypaused FROM pg_catalog.pg_user WHERE usename=current_user"),
-    s("SELECT rel.oid, rel.relname AS name, (SELECT count(*) FROM pg_catalog.pg_trigger WHERE tgrelid=rel.oid AND tgisinternal = FALSE) AS triggercount, pg_catalog.pg_get_partkeydef(rel.oid), (SELECT count(1) FROM pg_catalog.pg_inherits WHERE inhrelid=rel.oid LIMIT 1) as is_inherits FROM pg_catalog.pg_class rel WHERE rel.relkind IN ('r','s','t','p') AND rel.relnamespace = 'public'::regnamespace ORDER BY rel.relname"),
-    s("SELECT pg_catalog.pg_get_viewdef('totals'::regclass, true), pg_catalog.pg_get_functiondef('greet'::regproc), pg_catalog.pg_get_constraintdef(c.oid, true), pg_catalog.pg_get_triggerdef(t.oid) FROM pg_constraint c, pg_trigger t WHERE c.conname = 'orders_pkey' AND t.tgname = 'orders_noop'"),
-    restless("SELECT pg_catalog.pg_size_pretty(pg_catalog.pg_total_relation_size('orders')), pg_catalog.pg_relation_size('orders'), pg_stat_get_live_tuples('orders'::regclass), pg_stat_get_numscans('orders'::regclass)"),
-    restless('SELECT locktype, relation::regclass, mode, granted FROM pg_catalog.pg_locks WHERE pid = pg_backend_pid()'),
+    restless(
+      "SET DateStyle=ISO; SET client_min_messages=notice; SELECT set_config('bytea_output','hex',false) FROM pg_show_all_settings() WHERE name = 'bytea_output'; SET client_encoding='UTF8';",
+    ),
+    s(
+      "SELECT db.oid as did, db.datname, db.datallowconn, pg_encoding_to_char(db.encoding) AS serverencoding, has_database_privilege(db.oid, 'CREATE') as cancreate, datistemplate FROM pg_catalog.pg_database db WHERE db.datname = current_database()",
+    ),
+    s(
+      'SELECT roles.oid as id, roles.rolname as name, roles.rolsuper as is_superuser, CASE WHEN roles.rolsuper THEN true ELSE roles.rolcreaterole END as can_create_role FROM pg_catalog.pg_roles as roles WHERE rolname = current_user',
+    ),
+    restless(
+      'SELECT gss_authenticated, encrypted FROM pg_catalog.pg_stat_gssapi WHERE pid = pg_backend_pid()',
+    ),
+    restless(
+      `SELECT pid, datname, usename, application_name, client_addr, pg_catalog.to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS backend_start, state, wait_event_type || ': ' || wait_event AS wait_event, array_to_string(pg_catalog.pg_blocking_pids(pid), ', ') AS blocking_pids, query FROM pg_catalog.pg_stat_activity WHERE datname = (SELECT datname FROM pg_catalog.pg_database WHERE datname = current_database()) ORDER BY pid`,
+    ),
+    restless(
+      `SELECT 'session_stats' AS chart_name, pg_catalog.row_to_json(t) AS chart_data FROM (SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity) AS "Total") t UNION ALL SELECT 'tps_stats', pg_catalog.row_to_json(t) FROM (SELECT (SELECT sum(xact_commit) FROM pg_catalog.pg_stat_database) AS "Commits") t`,
+    ),
+    s(
+      'SELECT CASE WHEN usesuper THEN pg_catalog.pg_is_in_recovery() ELSE FALSE END as inrecovery, CASE WHEN usesuper AND pg_catalog.pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE FALSE END as isreplaypaused FROM pg_catalog.pg_user WHERE usename=current_user',
+    ),
+    s(
+      "SELECT rel.oid, rel.relname AS name, (SELECT count(*) FROM pg_catalog.pg_trigger WHERE tgrelid=rel.oid AND tgisinternal = FALSE) AS triggercount, pg_catalog.pg_get_partkeydef(rel.oid), (SELECT count(1) FROM pg_catalog.pg_inherits WHERE inhrelid=rel.oid LIMIT 1) as is_inherits FROM pg_catalog.pg_class rel WHERE rel.relkind IN ('r','s','t','p') AND rel.relnamespace = 'public'::regnamespace ORDER BY rel.relname",
+    ),
+    s(
+      "SELECT pg_catalog.pg_get_viewdef('totals'::regclass, true), pg_catalog.pg_get_functiondef('greet'::regproc), pg_catalog.pg_get_constraintdef(c.oid, true), pg_catalog.pg_get_triggerdef(t.oid) FROM pg_constraint c, pg_trigger t WHERE c.conname = 'orders_pkey' AND t.tgname = 'orders_noop'",
+    ),
+    restless(
+      "SELECT pg_catalog.pg_size_pretty(pg_catalog.pg_total_relation_size('orders')), pg_catalog.pg_relation_size('orders'), pg_stat_get_live_tuples('orders'::regclass), pg_stat_get_numscans('orders'::regclass)",
+    ),
+    restless(
+      'SELECT locktype, relation::regclass, mode, granted FROM pg_catalog.pg_locks WHERE pid = pg_backend_pid()',
+    ),
   ],
   DBeaver: [
     s('SELECT current_schema(),session_user = current_user'),
-    s('SELECT n.oid,n.*,d.description FROM pg_catalog.pg_namespace n LEFT OUTER JOIN pg_catalog.pg_description d ON d.objoid=n.oid AND d.objsubid=0 AND d.classoid=\'pg_namespace\'::regclass WHERE n.nspname = \'public\''),
+    s(
+      "SELECT n.oid,n.*,d.description FROM pg_catalog.pg_namespace n LEFT OUTER JOIN pg_catalog.pg_description d ON d.objoid=n.oid AND d.objsubid=0 AND d.classoid='pg_namespace'::regclass WHERE n.nspname = 'public'",
+    ),
     s("select * from pg_catalog.pg_settings where name='standard_conforming_strings'"),
-    s("SELECT c.oid,c.*,d.description,pg_catalog.pg_get_expr(c.relpartbound, c.oid) as partition_expr,  pg_catalog.pg_get_partkeydef(c.oid) as partition_key FROM pg_catalog.pg_class c LEFT OUTER JOIN pg_catalog.pg_description d ON d.objoid=c.oid AND d.objsubid=0 AND d.classoid='pg_class'::regclass WHERE c.relnamespace='public'::regnamespace AND c.relkind not in ('i','I','c') ORDER BY c.oid"),
-    s('SELECT c.relname,a.*,pg_catalog.pg_get_expr(ad.adbin, ad.adrelid, true) as def_value,dsc.description,dep.objid FROM pg_catalog.pg_attribute a INNER JOIN pg_catalog.pg_class c ON (a.attrelid=c.oid) LEFT OUTER JOIN pg_catalog.pg_attrdef ad ON (a.attrelid=ad.adrelid AND a.attnum = ad.adnum) LEFT OUTER JOIN pg_catalog.pg_description dsc ON (c.oid=dsc.objoid AND a.attnum = dsc.objsubid) LEFT OUTER JOIN pg_depend dep on dep.refobjid = a.attrelid AND dep.deptype = \'i\' and dep.refobjsubid = a.attnum and dep.classid = dep.refclassid WHERE NOT a.attisdropped AND c.relname = \'customers\' ORDER BY a.attnum'),
-    restless('select c.oid,pg_catalog.pg_total_relation_size(c.oid) as total_rel_size,pg_catalog.pg_relation_size(c.oid) as rel_size FROM pg_class c WHERE c.relnamespace=\'public\'::regnamespace ORDER BY 1'),
-    s('SELECT p.oid,p.*, pg_catalog.pg_get_expr(p.proargdefaults, 0) as arg_defaults FROM pg_catalog.pg_proc p WHERE p.pronamespace=\'public\'::regnamespace ORDER BY p.proname'),
+    s(
+      "SELECT c.oid,c.*,d.description,pg_catalog.pg_get_expr(c.relpartbound, c.oid) as partition_expr,  pg_catalog.pg_get_partkeydef(c.oid) as partition_key FROM pg_catalog.pg_class c LEFT OUTER JOIN pg_catalog.pg_description d ON d.objoid=c.oid AND d.objsubid=0 AND d.classoid='pg_class'::regclass WHERE c.relnamespace='public'::regnamespace AND c.relkind not in ('i','I','c') ORDER BY c.oid",
+    ),
+    s(
+      "SELECT c.relname,a.*,pg_catalog.pg_get_expr(ad.adbin, ad.adrelid, true) as def_value,dsc.description,dep.objid FROM pg_catalog.pg_attribute a INNER JOIN pg_catalog.pg_class c ON (a.attrelid=c.oid) LEFT OUTER JOIN pg_catalog.pg_attrdef ad ON (a.attrelid=ad.adrelid AND a.attnum = ad.adnum) LEFT OUTER JOIN pg_catalog.pg_description dsc ON (c.oid=dsc.objoid AND a.attnum = dsc.objsubid) LEFT OUTER JOIN pg_depend dep on dep.refobjid = a.attrelid AND dep.deptype = 'i' and dep.refobjsubid = a.attnum and dep.classid = dep.refclassid WHERE NOT a.attisdropped AND c.relname = 'customers' ORDER BY a.attnum",
+    ),
+    restless(
+      "select c.oid,pg_catalog.pg_total_relation_size(c.oid) as total_rel_size,pg_catalog.pg_relation_size(c.oid) as rel_size FROM pg_class c WHERE c.relnamespace='public'::regnamespace ORDER BY 1",
+    ),
+    s(
+      "SELECT p.oid,p.*, pg_catalog.pg_get_expr(p.proargdefaults, 0) as arg_defaults FROM pg_catalog.pg_proc p WHERE p.pronamespace='public'::regnamespace ORDER BY p.proname",
+    ),
     s('SELECT x.oid,x.* FROM pg_catalog.pg_event_trigger x'),
-    s('SELECT oid, setting, short_desc FROM pg_settings, pg_type WHERE pg_settings.name = \'max_index_keys\' AND typname = \'int4\''),
+    s(
+      "SELECT oid, setting, short_desc FROM pg_settings, pg_type WHERE pg_settings.name = 'max_index_keys' AND typname = 'int4'",
+    ),
   ],
   DataGrip: [
-    restless("select round(extract(epoch from pg_catalog.pg_postmaster_start_time() at time zone 'UTC')) as startup_time, version()"),
-    restless('select case when pg_catalog.pg_is_in_recovery() then null else (pg_catalog.txid_current() % (2^32)::bigint)::bigint end as current_txid'),
-    restless('select L.transactionid::varchar::bigint as transaction_id from pg_catalog.pg_locks L where L.transactionid is not null order by pg_catalog.age(L.transactionid) desc limit 1'),
-    s("select T.oid as object_id, T.relname as object_name, pg_catalog.pg_get_userbyid(T.relowner) as owner, T.relacl, xmin = xmin as same from pg_catalog.pg_class T where relnamespace = 'public'::regnamespace order by 2"),
+    restless(
+      "select round(extract(epoch from pg_catalog.pg_postmaster_start_time() at time zone 'UTC')) as startup_time, version()",
+    ),
+    restless(
+      'select case when pg_catalog.pg_is_in_recovery() then null else (pg_catalog.txid_current() % (2^32)::bigint)::bigint end as current_txid',
+    ),
+    restless(
+      'select L.transactionid::varchar::bigint as transaction_id from pg_catalog.pg_locks L where L.transactionid is not null order by pg_catalog.age(L.transactionid) desc limit 1',
+    ),
+    s(
+      "select T.oid as object_id, T.relname as object_name, pg_catalog.pg_get_userbyid(T.relowner) as owner, T.relacl, xmin = xmin as same from pg_catalog.pg_class T where relnamespace = 'public'::regnamespace order by 2",
+    ),
     restless('select pg_catalog.pg_current_xact_id_if_assigned(), pg_catalog.pg_current_snapshot()'),
   ],
   Grafana: [
-    s("SELECT quote_ident(table_name) FROM information_schema.tables WHERE quote_ident(table_schema) NOT IN ('information_schema', 'pg_catalog') ORDER BY CASE WHEN quote_ident(table_schema) = 'public' THEN 0 ELSE 1 END, 1"),
-    s("SELECT quote_ident(column_name) AS \"column\", data_type AS \"type\" FROM information_schema.columns WHERE table_name = 'orders' ORDER BY 1"),
-    s("SELECT floor(extract(epoch from created)/60)*60 AS \"time\", avg(age) AS \"value\" FROM customers WHERE created BETWEEN '2023-12-31T00:00:00Z' AND '2024-02-01T00:00:00Z' GROUP BY 1 ORDER BY 1"),
+    s(
+      "SELECT quote_ident(table_name) FROM information_schema.tables WHERE quote_ident(table_schema) NOT IN ('information_schema', 'pg_catalog') ORDER BY CASE WHEN quote_ident(table_schema) = 'public' THEN 0 ELSE 1 END, 1",
+    ),
+    s(
+      'SELECT quote_ident(column_name) AS "column", data_type AS "type" FROM information_schema.columns WHERE table_name = \'orders\' ORDER BY 1',
+    ),
+    s(
+      'SELECT floor(extract(epoch from created)/60)*60 AS "time", avg(age) AS "value" FROM customers WHERE created BETWEEN \'2023-12-31T00:00:00Z\' AND \'2024-02-01T00:00:00Z\' GROUP BY 1 ORDER BY 1',
+    ),
     s('SHOW server_version'),
     s("SELECT current_setting('server_version_num')::int/100 as version"),
     s("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"),
     restless('SELECT datname, xact_commit, blks_hit FROM pg_stat_database'),
-    restless('SELECT pg_database_size(current_database()), pg_is_in_recovery(), pg_current_wal_lsn() IS NOT NULL, pg_last_xact_replay_timestamp(), pg_conf_load_time()'),
-    restless('SELECT * FROM pg_stat_replication; SELECT * FROM pg_stat_bgwriter; SELECT * FROM pg_stat_user_tables; SELECT * FROM pg_statio_user_indexes; SELECT * FROM pg_stat_archiver; SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots'),
-    restless('SELECT * FROM pg_stat_progress_vacuum; SELECT * FROM pg_stat_io; SELECT * FROM pg_stat_wal; SELECT * FROM pg_stat_slru; SELECT * FROM pg_stat_ssl WHERE pid = pg_backend_pid(); SELECT * FROM pg_prepared_xacts; SELECT * FROM pg_cursors; SELECT * FROM pg_prepared_statements'),
+    restless(
+      'SELECT pg_database_size(current_database()), pg_is_in_recovery(), pg_current_wal_lsn() IS NOT NULL, pg_last_xact_replay_timestamp(), pg_conf_load_time()',
+    ),
+    restless(
+      'SELECT * FROM pg_stat_replication; SELECT * FROM pg_stat_bgwriter; SELECT * FROM pg_stat_user_tables; SELECT * FROM pg_statio_user_indexes; SELECT * FROM pg_stat_archiver; SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots',
+    ),
+    restless(
+      'SELECT * FROM pg_stat_progress_vacuum; SELECT * FROM pg_stat_io; SELECT * FROM pg_stat_wal; SELECT * FROM pg_stat_slru; SELECT * FROM pg_stat_ssl WHERE pid = pg_backend_pid(); SELECT * FROM pg_prepared_xacts; SELECT * FROM pg_cursors; SELECT * FROM pg_prepared_statements',
+    ),
+  ],
+  pg_dump: [
+    s("SELECT pg_catalog.set_config('search_path', '', false)"),
+    s(
+      "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
+    ),
+    s(
+      'SET DATESTYLE = ISO; SET INTERVALSTYLE = POSTGRES; SET extra_float_digits TO 3; SET synchronize_seqscans TO off',
+    ),
+    s(
+      'SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET transaction_timeout = 0',
+    ),
+    s('SET row_security = off'),
+    s('SET quote_all_identifiers = true'),
+    s(
+      'BEGIN; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; LOCK TABLE public.orders IN ACCESS SHARE MODE; COPY public.orders (id, customer_id, total) TO stdout; COMMIT',
+    ),
+    restless('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_catalog.pg_export_snapshot(); COMMIT'),
+    s('SELECT last_value, is_called FROM public.counter'),
+    s(
+      "SELECT sequence_name.seqtypid::regtype, pg_get_sequence_data('public.counter'::regclass) FROM pg_sequence sequence_name WHERE seqrelid = 'public.counter'::regclass",
+    ),
+    s(
+      "PREPARE dumpFunc(pg_catalog.oid) AS SELECT proretset, prosrc, probin, provolatile, proisstrict, prosecdef, lanname, pg_catalog.pg_get_function_sqlbody(p.oid) FROM pg_catalog.pg_proc p, pg_catalog.pg_language l WHERE p.oid = $1 AND l.oid = p.prolang; EXECUTE dumpFunc('public.greet'::regproc)",
+    ),
+    s('RESET ALL'),
   ],
   'names and strings that only look like writes': [
     s('SELECT id AS delete, total AS "update", customer_id insert FROM orders ORDER BY 1 LIMIT 2'),
     s('SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY total) FROM orders'),
-    s("SELECT 'DROP TABLE customers; DELETE FROM orders' AS \"TRUNCATE\", $$; COMMIT; $$, E'\\'; DROP TABLE x --'"),
+    s(
+      "SELECT 'DROP TABLE customers; DELETE FROM orders' AS \"TRUNCATE\", $$; COMMIT; $$, E'\\'; DROP TABLE x --'",
+    ),
     s('SELECT /* DELETE FROM orders; */ 1 -- DROP TABLE orders'),
-    s("SELECT mode() WITHIN GROUP (ORDER BY id) FROM orders"),
+    s('SELECT mode() WITHIN GROUP (ORDER BY id) FROM orders'),
     s("SELECT '\\' || ';DROP TABLE t;--'"),
     s('TABLE orders'),
     s('VALUES (1), (2)'),
     s('WITH "delete" AS (SELECT 1 AS n), "update" AS (SELECT n + 1 FROM "delete") TABLE "update"'),
-    s('SELECT * FROM (VALUES (1, \'x\')) AS truncate(id, drop)'),
+    s("SELECT * FROM (VALUES (1, 'x')) AS truncate(id, drop)"),
     s("SELECT greet('nextval'), greet(), currval('counter') IS NULL FROM orders WHERE false"),
-    s('SELECT data -> \'n\', data @> \'{"n": 1}\', tags[1], (address).a, age + 1, feeling FROM customers ORDER BY id'),
-    s('SELECT * FROM totals; SELECT * FROM totals_then ORDER BY 1; SELECT * FROM events; SELECT last_value, is_called FROM counter'),
+    s(
+      "SELECT data -> 'n', data @> '{\"n\": 1}', tags[1], (address).a, age + 1, feeling FROM customers ORDER BY id",
+    ),
+    s(
+      'SELECT * FROM totals; SELECT * FROM totals_then ORDER BY 1; SELECT * FROM events; SELECT last_value, is_called FROM counter',
+    ),
     s('COPY orders TO STDOUT'),
     s('COPY (SELECT * FROM orders ORDER BY id) TO STDOUT WITH (FORMAT csv, HEADER)'),
-    s('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; LOCK TABLE customers, orders IN ACCESS SHARE MODE; COMMIT'),
-    s("PREPARE q (int) AS SELECT $1 + 1; EXECUTE q (1); DEALLOCATE q"),
+    s(
+      'BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; LOCK TABLE customers, orders IN ACCESS SHARE MODE; COMMIT',
+    ),
+    s('PREPARE q (int) AS SELECT $1 + 1; EXECUTE q (1); DEALLOCATE q'),
     s("BEGIN; SELECT books(ARRAY['one', 'two']); FETCH ALL FROM books; COMMIT"),
-    s("SET search_path = pg_catalog; SELECT count(*) FROM public.orders; RESET search_path"),
-    s("SELECT lo_get(0) FROM orders WHERE false"),
+    s('SET search_path = pg_catalog; SELECT count(*) FROM public.orders; RESET search_path'),
+    s('SELECT lo_get(0) FROM orders WHERE false'),
     s('SELECT random() < 2, clock_timestamp() > now(), gen_random_uuid() IS NOT NULL, uuidv7() IS NOT NULL'),
     s("SELECT * FROM json_table('[{\"a\": 1}]', '$[*]' COLUMNS (a int PATH '$.a')) j"),
     s("SELECT xmlelement(name drop, xmlattributes('a' AS b)), json_object('delete': 1)"),
-    s('SELECT * FROM orders TABLESAMPLE system (100) REPEATABLE (1) ORDER BY id FETCH FIRST 2 ROWS WITH TIES'),
-    s("SELECT pg_typeof(1), pg_column_size(1), pg_size_pretty(1::bigint), pg_input_is_valid('x', 'int'), pg_describe_object('pg_class'::regclass, 0, 0) IS NULL"),
-    s('SELECT has_table_privilege(\'orders\', \'INSERT\'), to_regclass(\'orders\'), obj_description(\'customers\'::regclass)'),
+    s(
+      'SELECT * FROM orders TABLESAMPLE system (100) REPEATABLE (1) ORDER BY id FETCH FIRST 2 ROWS WITH TIES',
+    ),
+    s(
+      "SELECT pg_typeof(1), pg_column_size(1), pg_size_pretty(1::bigint), pg_input_is_valid('x', 'int'), pg_describe_object('pg_class'::regclass, 0, 0) IS NULL",
+    ),
+    s(
+      "SELECT has_table_privilege('orders', 'INSERT'), to_regclass('orders'), obj_description('customers'::regclass)",
+    ),
   ],
 };

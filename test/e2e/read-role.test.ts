@@ -65,14 +65,23 @@ describe.each(Object.entries(READS))('%s', (_client, statements) => {
       const restless = statement.restless === true;
       if (statement.parameters === undefined) {
         const expected = await answer(direct, serialize.query(statement.sql), restless);
-        expect(expected.filter((line) => line.startsWith('ErrorResponse')), statement.sql).toEqual([]);
-        expect(await answer(through, serialize.query(statement.sql), restless), statement.sql).toEqual(expected);
-        expect(expected.at(-1)?.startsWith('ParameterStatus') === true || expected.at(-1) === 'ReadyForQuery I', statement.sql).toBe(true);
+        expect(
+          expected.filter((line) => line.startsWith('ErrorResponse')),
+          statement.sql,
+        ).toEqual([]);
+        expect(await answer(through, serialize.query(statement.sql), restless), statement.sql).toEqual(
+          expected,
+        );
+        expect(
+          expected.at(-1)?.startsWith('ParameterStatus') === true || expected.at(-1) === 'ReadyForQuery I',
+          statement.sql,
+        ).toBe(true);
       }
       // Several statements in one Parse are an error; it is the server's own, then.
       const expected = await answer(direct, extended(statement), restless);
       if (statement.parameters !== undefined) expect(expected, statement.sql).toContain('ReadyForQuery I');
-      if (statement.parameters !== undefined) expect(expected.join(), statement.sql).not.toContain('ErrorResponse');
+      if (statement.parameters !== undefined)
+        expect(expected.join(), statement.sql).not.toContain('ErrorResponse');
       expect(await answer(through, extended(statement), restless), statement.sql).toEqual(expected);
       await Promise.all([direct, through].map((client) => answer(client, serialize.query('ROLLBACK'), true)));
     }

@@ -2,6 +2,10 @@
  * The first packets of a connection, over real sockets: every form of start-up, in
  * and out of order, whole and broken, with what the client is answered.
  */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { serialize } from 'pg-protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TRANSPARENT_POLICY, startTestHoldfast } from '../support/holdfast.js';
@@ -97,15 +101,6 @@ describe('without TLS', () => {
     client.write(Buffer.concat([request, hello()]));
     expect(onlyError(await client.rest())).toMatchObject({ S: 'FATAL', C: '08P01', M: message });
   });
-
-  test('a TLS handshake that nobody offered is refused as the packet it would be', async () => {
-    const client = await rawConnection(holdfast.port);
-    client.write(Buffer.from([0x16, 0x03, 0x01, 0x00, 0xc8, 0x01, 0x00, 0x00]));
-    expect(onlyError(await client.rest())).toMatchObject({
-      C: '08P01',
-      M: 'holdfast: invalid length of startup packet',
-    });
-  });
 });
 
 describe('the StartupMessage', () => {
@@ -132,16 +127,6 @@ describe('the StartupMessage', () => {
     packet(3 << 16, Buffer.from(names.map((name) => `${name}\0`).join('')));
 
   test.each<[string, () => Buffer, string, RegExp]>([
-    ['length 0', () => withLength(0), '08P01', /invalid length of startup packet/],
-    ['length 7', () => withLength(7), '08P01', /invalid length of startup packet/],
-    ['length 10001', () => withLength(10_001), '08P01', /invalid length of startup packet/],
-    ['length 4294967295', () => withLength(4_294_967_295), '08P01', /invalid length of startup packet/],
-    [
-      'an HTTP request',
-      () => Buffer.from('GET / HTTP/1.1\r\n\r\n'),
-      '08P01',
-      /invalid length of startup packet/,
-    ],
     [
       'no user',
       () => startup(0, { database: 'x' }),
@@ -209,6 +194,22 @@ describe('the StartupMessage', () => {
     expect(error).toMatchObject({ S: 'FATAL', V: 'FATAL', C: sqlstate });
     expect(error['M']).toMatch(message);
     expect(error['M']).toMatch(/^holdfast: /);
+  });
+
+  test.each<[string, () => Buffer]>([
+    ['length 0', () => withLength(0)],
+    ['length 7', () => withLength(7)],
+    ['length 10001', () => withLength(10_001)],
+    ['length 4294967295', () => withLength(4_294_967_295)],
+    ['an HTTP request', () => Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+    [
+      'a TLS handshake that nobody offered',
+      () => Buffer.from([0x16, 0x03, 0x01, 0x00, 0xc8, 0x01, 0x00, 0x00]),
+    ],
+  ])('%s: no packet of this protocol, so hung up on without an answer', async (_name, bytes) => {
+    const client = await rawConnection(holdfast.port);
+    client.write(bytes());
+    expect((await client.rest()).length).toBe(0);
   });
 
   test('data behind it is refused', async () => {
@@ -311,6 +312,52 @@ describe('protocol versions', () => {
       await server.close();
     }
   });
+});
+
+test('data that a client sends as soon as it is accepted, before it hears that the server is ready', async () => {
+  const client = await rawConnection(holdfast.port);
+  client.write(hello());
+  // AuthenticationOk, the first message.
+  expect((await client.message()).type).toBe('R');
+  client.write(Buffer.concat([serialize.query('SELECT 1'), serialize.query('SELECT 2')]));
+  await client.until('Z');
+  for (const answer of ['1', '2']) {
+    const row = (await client.until('Z')).find(({ type }) => type === 'D');
+    expect(row?.body.toString('latin1').at(-1)).toBe(answer);
+  }
+  client.socket.destroy();
+});
+
+test('a server behind a Unix socket: upstream.host is its directory', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'holdfast-socket-'));
+  const forward = createServer((near) => {
+    const far = connect(database.port, database.host);
+    near.on('error', () => far.destroy());
+    far.on('error', () => near.destroy());
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((resolve) => {
+    forward.listen(join(directory, '.s.PGSQL.5433'), resolve);
+  });
+  const behind = await startTestHoldfast({ host: directory, port: 5433 }, TRANSPARENT_POLICY);
+  const nowhere = await startTestHoldfast({ host: directory, port: 5434 }, TRANSPARENT_POLICY);
+  try {
+    const client = await rawConnection(behind.port);
+    client.write(hello());
+    await client.until('Z');
+    client.socket.destroy();
+    const lost = await rawConnection(nowhere.port);
+    lost.write(hello());
+    expect(onlyError(await lost.rest())).toMatchObject({
+      C: '08001',
+      M: `holdfast: cannot reach the server at ${join(directory, '.s.PGSQL.5434')}: ENOENT`,
+    });
+  } finally {
+    await behind.close();
+    await nowhere.close();
+    await new Promise((resolve) => forward.close(resolve));
+    await rm(directory, { recursive: true });
+  }
 });
 
 describe('CancelRequest as the first packet', () => {

@@ -43,7 +43,6 @@ const SCHEMA = `
   CREATE FUNCTION shout(text) RETURNS text LANGUAGE sql AS $$ SELECT upper($1) || '!' $$;
   CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
   CREATE TRIGGER t BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION noop();
-  CREATE PUBLICATION p FOR TABLE shop.orders;
   COMMENT ON TABLE shop.orders IS 'of customers';
   INSERT INTO shop.customers (email, age) SELECT 'c' || n || '@example.org', n FROM generate_series(1, 500) n;
   INSERT INTO shop.orders (customer, note) SELECT n, E'tab\\t and \\\\ newline\\n ünï' FROM generate_series(1, 500) n;
@@ -51,66 +50,81 @@ const SCHEMA = `
   REFRESH MATERIALIZED VIEW then_totals;
 `;
 
-const missing = MAJOR === null ? 'pg_dump is not installed' : `there is no server ${MAJOR} to go with pg_dump ${MAJOR}`;
+const missing =
+  MAJOR === null ? 'pg_dump is not installed' : `there is no server ${MAJOR} to go with pg_dump ${MAJOR}`;
 
-describe.skipIf(SERVER === null)(SERVER === null ? `tools: ${missing}` : `tools of PostgreSQL ${MAJOR}`, () => {
-  let server: PrivateServer;
-  let holdfast: TestHoldfast;
-  let directory: string;
+describe.skipIf(SERVER === null)(
+  SERVER === null ? `tools: ${missing}` : `tools of PostgreSQL ${MAJOR}`,
+  () => {
+    let server: PrivateServer;
+    let holdfast: TestHoldfast;
+    let directory: string;
 
-  async function direct<T>(database: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-    const client = new pg.Client({ host: server.host, port: server.port, user: 'postgres', database });
-    await client.connect();
-    try {
-      return await work(client);
-    } finally {
-      await client.end();
+    async function direct<T>(database: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+      const client = new pg.Client({ host: server.host, port: server.port, user: 'postgres', database });
+      await client.connect();
+      try {
+        return await work(client);
+      } finally {
+        await client.end();
+      }
     }
-  }
 
-  beforeAll(async () => {
-    if (SERVER === null) return;
-    [server, directory] = await Promise.all([startPrivateServer(SERVER), mkdtemp(join(tmpdir(), 'holdfast-tools-'))]);
-    holdfast = await startTestHoldfast(server, POLICY);
-    await direct('postgres', async (client) => {
-      for (const name of ['administrator', 'writer', 'reader']) await client.query(`CREATE ROLE ${name} LOGIN SUPERUSER`);
-      for (const name of ['shop', 'copy', 'bench']) await client.query(`CREATE DATABASE ${name}`);
+    beforeAll(async () => {
+      if (SERVER === null) return;
+      [server, directory] = await Promise.all([
+        startPrivateServer(SERVER),
+        mkdtemp(join(tmpdir(), 'holdfast-tools-')),
+      ]);
+      holdfast = await startTestHoldfast(server, POLICY);
+      await direct('postgres', async (client) => {
+        for (const name of ['administrator', 'writer', 'reader'])
+          await client.query(`CREATE ROLE ${name} LOGIN SUPERUSER`);
+        for (const name of ['shop', 'copy', 'bench']) await client.query(`CREATE DATABASE ${name}`);
+      });
+      await direct('shop', (client) => client.query(SCHEMA));
     });
-    await direct('shop', (client) => client.query(SCHEMA));
-  });
 
-  afterAll(async () => {
-    await holdfast.close();
-    await server.stop();
-    await rm(directory, { recursive: true, force: true });
-  });
+    afterAll(async () => {
+      await holdfast.close();
+      await server.stop();
+      await rm(directory, { recursive: true, force: true });
+    });
 
-  const at = (port: number, user: string, database: string): readonly string[] => [
+    const at = (port: number, user: string, database: string): readonly string[] => [
     '-h', '127.0.0.1', '-p', `${port}`, '-U', user, '-d', database,
   ]; // prettier-ignore
 
-  /** The key of \restrict is a new one each time. */
-  const steady = (dump: string): string => dump.replace(/^\\(?:un)?restrict .*$/gm, '');
+    /** The key of \restrict is a new one each time. */
+    const steady = (dump: string): string => dump.replace(/^\\(?:un)?restrict .*$/gm, '');
 
-  async function dump(port: number, ...options: readonly string[]): Promise<string> {
-    const { stdout, stderr, status } = await run('pg_dump', [...at(port, 'reader', 'shop'), ...options]);
-    expect(stderr.replace(/^.*Holdfast: PRODUCTION.*\n?/gm, '')).toBe('');
-    expect(status).toBe(0);
-    return steady(stdout);
-  }
+    async function dump(port: number, ...options: readonly string[]): Promise<string> {
+      const { stdout, stderr, status } = await run('pg_dump', [...at(port, 'reader', 'shop'), ...options]);
+      expect(stderr.replace(/^.*Holdfast: PRODUCTION.*\n?/gm, '')).toBe('');
+      expect(status).toBe(0);
+      return steady(stdout);
+    }
 
-  test.each([[[]], [['--schema-only']], [['--data-only']], [['--inserts', '--no-owner']], [['--create', '--clean', '--if-exists']], [['--serializable-deferrable']]])(
-    'pg_dump %j as a read role writes what it writes without Holdfast',
-    async (options) => {
-      const [through, without] = await Promise.all([dump(holdfast.port, ...options), dump(server.port, ...options)]);
+    test.each([
+      [[]],
+      [['--schema-only']],
+      [['--data-only']],
+      [['--inserts', '--no-owner']],
+      [['--create', '--clean', '--if-exists']],
+      [['--serializable-deferrable']],
+    ])('pg_dump %j as a read role writes what it writes without Holdfast', async (options) => {
+      const [through, without] = await Promise.all([
+        dump(holdfast.port, ...options),
+        dump(server.port, ...options),
+      ]);
       expect(through).toBe(without);
       expect(through.length).toBeGreaterThan(1000);
-    },
-  );
+    });
 
-  test.each([['-Fc', []], ['-Fd', ['-j', '2']]] as readonly (readonly [string, readonly string[]])[])(
-    'pg_dump %s %j',
-    async (format, options) => {
+    test.each([
+      ['-Fc', []],
+      ['-Fd', ['-j', '2']],
+    ] as readonly (readonly [string, readonly string[]])[])('pg_dump %s %j', async (format, options) => {
       const listed: string[] = [];
       for (const port of [holdfast.port, server.port]) {
         const file = join(directory, `dump${format}${port}`);
@@ -119,128 +133,232 @@ describe.skipIf(SERVER === null)(SERVER === null ? `tools: ${missing}` : `tools 
       }
       expect(listed[0]).toBe(listed[1]);
       expect(listed[0]).toContain('CREATE TABLE shop.orders');
-    },
-  );
+    });
 
-  test('pg_dump | psql restores into another database as an administrator', async () => {
-    const script = (await run('pg_dump', at(holdfast.port, 'reader', 'shop'))).stdout;
-    const { stderr, status } = await run('psql', ['-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', ...at(holdfast.port, 'administrator', 'copy')], { input: script });
-    expect(stderr.replace(/^NOTICE: {2}Holdfast.*\n/m, '')).toBe('');
-    expect(status).toBe(0);
-    const again = await Promise.all(
-      ['shop', 'copy'].map(async (database) => steady((await run('pg_dump', at(server.port, 'reader', database))).stdout)),
-    );
-    expect(again[1]).toBe(again[0]);
-  });
-
-  test('pg_restore -j 2 --clean as an administrator', async () => {
-    const file = join(directory, 'again');
-    await dump(holdfast.port, '-Fc', '-f', file);
-    const { stderr, status } = await run('pg_restore', ['--clean', '--if-exists', '-j', '2', ...at(holdfast.port, 'administrator', 'copy'), file]);
-    expect(stderr.replace(/^.*Holdfast: PRODUCTION.*\n?/gm, '')).toBe('');
-    expect(status).toBe(0);
-  });
-
-  test('a role that may only read cannot restore', async () => {
-    const script = 'CREATE TABLE public.never (id int);\nCOPY public.never FROM stdin;\n1\n\\.\nSELECT 1;\n';
-    const { stderr } = await run('psql', ['-X', ...at(holdfast.port, 'reader', 'shop')], { input: script });
-    expect(stderr).toContain('holdfast: CREATE TABLE');
-    expect(await direct('shop', async (client) => (await client.query("SELECT to_regclass('public.never') AS t")).rows)).toEqual([{ t: null }]);
-  });
-
-  describe('psql --single-transaction', () => {
-    async function script(text: string): Promise<Output> {
-      const file = join(directory, 'script.sql');
-      await writeFile(file, text);
-      return run('psql', ['-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', ...at(holdfast.port, 'writer', 'shop'), '-f', file]);
-    }
-    const count = (): Promise<number> =>
-      direct('shop', async (client) => Number((await client.query('SELECT count(*) AS n FROM shop.orders')).rows[0]?.n));
-
-    test('is committed whole', async () => {
-      const before = await count();
-      const { status } = await script("INSERT INTO shop.orders (note) VALUES ('a');\nINSERT INTO shop.orders (note) VALUES ('b');\n");
+    test('pg_dump | psql restores into another database as an administrator', async () => {
+      const script = (await run('pg_dump', at(holdfast.port, 'reader', 'shop'))).stdout;
+      const { stderr, status } = await run(
+        'psql',
+        ['-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', ...at(holdfast.port, 'administrator', 'copy')],
+        { input: script },
+      );
+      expect(stderr.replace(/^NOTICE: {2}Holdfast.*\n/m, '')).toBe('');
       expect(status).toBe(0);
-      expect(await count()).toBe(before + 2);
+      const again = await Promise.all(
+        ['shop', 'copy'].map(async (database) =>
+          steady((await run('pg_dump', at(server.port, 'reader', database))).stdout),
+        ),
+      );
+      expect(again[1]).toBe(again[0]);
     });
 
-    test('is rolled back whole when one statement is refused', async () => {
-      const before = await count();
-      const { status, stderr } = await script("INSERT INTO shop.orders (note) VALUES ('a');\nDELETE FROM shop.orders;\nINSERT INTO shop.orders (note) VALUES ('b');\n");
-      expect(status).toBe(3);
-      expect(stderr).toContain('holdfast: DELETE on "shop.orders" has no WHERE clause');
-      expect(await count()).toBe(before);
-    });
-  });
-
-  test(String.raw`\copy in and out of 100,000 rows gives the same rows`, async () => {
-    const rows = Array.from({ length: 100_000 }, (_, n) => `${n}\trow ${n} \\\\ ünï\t${n % 7 === 0 ? '\\N' : n / 2}\n`).join('');
-    const source = join(directory, 'rows.txt');
-    const target = join(directory, 'rows-again.txt');
-    await writeFile(source, rows);
-    await direct('shop', (client) => client.query('CREATE TABLE lots (id int PRIMARY KEY, v text, n numeric)'));
-    const copy = `\\copy lots from '${source}'\n\\copy (select * from lots order by id) to '${target}'\n`;
-    const { stdout, stderr } = await run('psql', ['-X', ...at(holdfast.port, 'writer', 'shop')], { input: copy });
-    expect(stderr.replace(/^NOTICE: {2}Holdfast.*\n/m, '')).toBe('');
-    expect(stdout).toBe('COPY 100000\nCOPY 100000\n');
-    expect((await readFile(target, 'utf8')).replaceAll(/\.0+$/gm, '') === rows).toBe(true);
-    // What psql sends in the middle of a COPY that a role may not do is not taken for rows or statements.
-    const refused = await run('psql', ['-X', ...at(holdfast.port, 'reader', 'shop')], { input: `\\copy lots from '${source}'\nSELECT 'still here';\n` });
-    expect(refused.stderr).toContain('holdfast: COPY on "lots" needs write access');
-    expect(refused.stdout).toContain('still here');
-  });
-
-  describe('pgbench', () => {
-    beforeAll(async () => {
-      const { status, stderr } = await run('pgbench', ['-i', '-s', '1', '-q', '-h', '127.0.0.1', '-p', `${holdfast.port}`, '-U', 'administrator', 'bench']);
-      expect(stderr).not.toContain('holdfast:');
-      expect(status).toBe(0);
-    });
-
-    test.each(['simple', 'extended', 'prepared'])('-M %s -c 8 -t 100', async (mode) => {
-      const { stdout, stderr, status } = await run('pgbench', ['-n', '-M', mode, '-c', '8', '-t', '100', '-h', '127.0.0.1', '-p', `${holdfast.port}`, '-U', 'writer', 'bench']);
-      expect(stderr).not.toContain('holdfast:');
-      expect(status).toBe(0);
-      expect(stdout).toContain('number of transactions actually processed: 800/800');
-    });
-
-    test('-S -M prepared as a read role', async () => {
-      const { stdout, status } = await run('pgbench', ['-n', '-S', '-M', 'prepared', '-c', '4', '-t', '100', '-h', '127.0.0.1', '-p', `${holdfast.port}`, '-U', 'reader', 'bench']);
-      expect(status).toBe(0);
-      expect(stdout).toContain('processed: 400/400');
-    });
-
-    test('in a pipeline', async () => {
-      const file = join(directory, 'pipeline.sql');
-      await writeFile(
+    test('pg_restore -j 2 --clean as an administrator', async () => {
+      const file = join(directory, 'again');
+      await dump(holdfast.port, '-Fc', '-f', file);
+      const { stderr, status } = await run('pg_restore', [
+        '--clean',
+        '--if-exists',
+        '-j',
+        '2',
+        ...at(holdfast.port, 'administrator', 'copy'),
         file,
-        '\\set aid random(1, 100000)\n\\startpipeline\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n\\endpipeline\n',
-      );
-      const { stdout, stderr, status } = await run('pgbench', ['-n', '-M', 'prepared', '-f', file, '-c', '4', '-t', '50', '-h', '127.0.0.1', '-p', `${holdfast.port}`, '-U', 'writer', 'bench']);
-      expect(stderr).not.toContain('holdfast:');
+      ]);
+      expect(stderr.replace(/^.*Holdfast: PRODUCTION.*\n?/gm, '')).toBe('');
       expect(status).toBe(0);
-      expect(stdout).toContain('processed: 200/200');
     });
 
-    test('leaves the sums that it must', async () => {
-      const { rows } = await direct('bench', (client) =>
-        client.query(`SELECT (SELECT sum(bbalance) FROM pgbench_branches) = (SELECT sum(delta) FROM pgbench_history) AS same,
-          (SELECT count(*)::int FROM pgbench_history) AS n`),
+    test('a role that may only read cannot restore', async () => {
+      const script =
+        'CREATE TABLE public.never (id int);\nCOPY public.never FROM stdin;\n1\n\\.\nSELECT 1;\n';
+      const { stderr } = await run('psql', ['-X', ...at(holdfast.port, 'reader', 'shop')], { input: script });
+      expect(stderr).toContain('holdfast: CREATE TABLE');
+      expect(
+        await direct(
+          'shop',
+          async (client) =>
+            (await client.query<{ t: unknown }>("SELECT to_regclass('public.never') AS t")).rows,
+        ),
+      ).toEqual([{ t: null }]);
+    });
+
+    describe('psql --single-transaction', () => {
+      async function script(text: string): Promise<Output> {
+        const file = join(directory, 'script.sql');
+        await writeFile(file, text);
+        return run('psql', [
+          '-X',
+          '-q',
+          '-1',
+          '-v',
+          'ON_ERROR_STOP=1',
+          ...at(holdfast.port, 'writer', 'shop'),
+          '-f',
+          file,
+        ]);
+      }
+      const count = (): Promise<number> =>
+        direct('shop', async (client) =>
+          Number((await client.query<{ n: string }>('SELECT count(*) AS n FROM shop.orders')).rows[0]?.n),
+        );
+
+      test('is committed whole', async () => {
+        const before = await count();
+        const { status } = await script(
+          "INSERT INTO shop.orders (note) VALUES ('a');\nINSERT INTO shop.orders (note) VALUES ('b');\n",
+        );
+        expect(status).toBe(0);
+        expect(await count()).toBe(before + 2);
+      });
+
+      test('is rolled back whole when one statement is refused', async () => {
+        const before = await count();
+        const { status, stderr } = await script(
+          "INSERT INTO shop.orders (note) VALUES ('a');\nDELETE FROM shop.orders;\nINSERT INTO shop.orders (note) VALUES ('b');\n",
+        );
+        expect(status).toBe(3);
+        expect(stderr).toContain('holdfast: DELETE on "shop.orders" has no WHERE clause');
+        expect(await count()).toBe(before);
+      });
+    });
+
+    test(String.raw`\copy in and out of 100,000 rows gives the same rows`, async () => {
+      const rows = Array.from(
+        { length: 100_000 },
+        (_, n) => `${n}\trow ${n} \\\\ ünï\t${n % 7 === 0 ? '\\N' : n / 2}\n`,
+      ).join('');
+      const source = join(directory, 'rows.txt');
+      const target = join(directory, 'rows-again.txt');
+      await writeFile(source, rows);
+      await direct('shop', (client) =>
+        client.query('CREATE TABLE lots (id int PRIMARY KEY, v text, n numeric)'),
       );
-      expect(rows).toEqual([{ same: true, n: 2400 }]);
+      const copy = `\\copy lots from '${source}'\n\\copy (select * from lots order by id) to '${target}'\n`;
+      const { stdout, stderr } = await run('psql', ['-X', ...at(holdfast.port, 'writer', 'shop')], {
+        input: copy,
+      });
+      expect(stderr.replace(/^NOTICE: {2}Holdfast.*\n/m, '')).toBe('');
+      expect(stdout).toBe('COPY 100000\nCOPY 100000\n');
+      expect((await readFile(target, 'utf8')).replaceAll(/\.0+$/gm, '') === rows).toBe(true);
+      // What psql sends in the middle of a COPY that a role may not do is not taken for rows or statements.
+      const refused = await run('psql', ['-X', ...at(holdfast.port, 'reader', 'shop')], {
+        input: `\\copy lots from '${source}'\nSELECT 'still here';\n`,
+      });
+      expect(refused.stderr).toContain('holdfast: COPY into "lots" needs write access');
+      expect(refused.stdout).toContain('still here');
     });
-  });
 
-  test('large objects: a dump needs FunctionCall for them, which is refused below admin', async () => {
-    await direct('postgres', (client) => client.query("CREATE DATABASE blobs"));
-    await direct('blobs', (client) => client.query("SELECT lo_from_bytea(0, 'content of a large object')"));
-    const refused = await run('pg_dump', at(holdfast.port, 'reader', 'blobs'));
-    expect(refused.status).toBe(1);
-    expect(refused.stderr).toContain('holdfast: FunctionCall needs admin access');
-    const without = await run('pg_dump', ['--no-blobs', ...at(holdfast.port, 'reader', 'blobs')]);
-    expect(without.status).toBe(0);
-    const whole = await run('pg_dump', at(holdfast.port, 'administrator', 'blobs'));
-    expect(whole.status).toBe(0);
-    expect(whole.stdout).toContain(Buffer.from('content of a large object').toString('hex'));
-  });
-});
+    describe('pgbench', () => {
+      beforeAll(async () => {
+        const { status, stderr } = await run('pgbench', [
+          '-i',
+          '-s',
+          '1',
+          '-q',
+          '-h',
+          '127.0.0.1',
+          '-p',
+          `${holdfast.port}`,
+          '-U',
+          'administrator',
+          'bench',
+        ]);
+        expect(stderr).not.toContain('holdfast:');
+        expect(status).toBe(0);
+      });
+
+      test.each(['simple', 'extended', 'prepared'])('-M %s -c 8 -t 100', async (mode) => {
+        const { stdout, stderr, status } = await run('pgbench', [
+          '-n',
+          '-M',
+          mode,
+          '-c',
+          '8',
+          '-t',
+          '100',
+          '-h',
+          '127.0.0.1',
+          '-p',
+          `${holdfast.port}`,
+          '-U',
+          'writer',
+          'bench',
+        ]);
+        expect(stderr).not.toContain('holdfast:');
+        expect(status).toBe(0);
+        expect(stdout).toContain('number of transactions actually processed: 800/800');
+      });
+
+      test('-S -M prepared as a read role', async () => {
+        const { stdout, status } = await run('pgbench', [
+          '-n',
+          '-S',
+          '-M',
+          'prepared',
+          '-c',
+          '4',
+          '-t',
+          '100',
+          '-h',
+          '127.0.0.1',
+          '-p',
+          `${holdfast.port}`,
+          '-U',
+          'reader',
+          'bench',
+        ]);
+        expect(status).toBe(0);
+        expect(stdout).toContain('processed: 400/400');
+      });
+
+      test('in a pipeline', async () => {
+        const file = join(directory, 'pipeline.sql');
+        await writeFile(
+          file,
+          '\\set aid random(1, 100000)\n\\startpipeline\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n\\endpipeline\n',
+        );
+        const { stdout, stderr, status } = await run('pgbench', [
+          '-n',
+          '-M',
+          'prepared',
+          '-f',
+          file,
+          '-c',
+          '4',
+          '-t',
+          '50',
+          '-h',
+          '127.0.0.1',
+          '-p',
+          `${holdfast.port}`,
+          '-U',
+          'writer',
+          'bench',
+        ]);
+        expect(stderr).not.toContain('holdfast:');
+        expect(status).toBe(0);
+        expect(stdout).toContain('processed: 200/200');
+      });
+
+      test('leaves the sums that it must', async () => {
+        const { rows } = await direct('bench', (client) =>
+          client.query(`SELECT (SELECT sum(bbalance) FROM pgbench_branches) = (SELECT sum(delta) FROM pgbench_history) AS same,
+          (SELECT count(*)::int FROM pgbench_history) AS n`),
+        );
+        expect(rows).toEqual([{ same: true, n: 2400 }]);
+      });
+    });
+
+    test('large objects: a dump needs FunctionCall for them, which is refused below admin', async () => {
+      await direct('postgres', (client) => client.query('CREATE DATABASE blobs'));
+      await direct('blobs', (client) => client.query("SELECT lo_from_bytea(0, 'content of a large object')"));
+      const refused = await run('pg_dump', at(holdfast.port, 'reader', 'blobs'));
+      expect(refused.status).toBe(1);
+      expect(refused.stderr).toContain('holdfast: FunctionCall needs admin access');
+      const without = await run('pg_dump', ['--no-blobs', ...at(holdfast.port, 'reader', 'blobs')]);
+      expect(without.status).toBe(0);
+      const whole = await run('pg_dump', at(holdfast.port, 'administrator', 'blobs'));
+      expect(whole.status).toBe(0);
+      expect(whole.stdout).toContain(Buffer.from('content of a large object').toString('hex'));
+    });
+  },
+);

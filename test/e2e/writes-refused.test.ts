@@ -51,7 +51,10 @@ const extended = (text: string): Buffer =>
   Buffer.concat([serialize.parse({ text }), serialize.bind(), serialize.execute(), serialize.sync()]);
 
 function spelled(sql: string): string {
-  return sql.replaceAll('$victim', victim).replaceAll('$user', user.name).replaceAll('$database', database.name);
+  return sql
+    .replaceAll('$victim', victim)
+    .replaceAll('$user', user.name)
+    .replaceAll('$database', database.name);
 }
 
 function login(parameters: Readonly<Record<string, string>> = {}): Promise<WireClient> {
@@ -74,9 +77,13 @@ describe.each(Object.entries(WRITES))(`of ${total} writes: %s`, (_kind, statemen
         const lines = await client.untilReady();
         const error = client.errors[known];
         const ours = /^holdfast\/(?!syntax|unclassified|too-)/.test(error?.routine ?? '');
-        const ran = lines.some((line) => !/^(?:ParseComplete|BindComplete|ErrorResponse|ReadyForQuery I)/.test(line));
+        const ran = lines.some(
+          (line) => !/^(?:ParseComplete|BindComplete|ErrorResponse|ReadyForQuery I)/.test(line),
+        );
         if (!ours || ran || client.errors.length !== known + 1) {
-          passed.push(`${protocol}: ${sql} → ${lines.join(', ')} ${error?.routine ?? ''} ${error?.message ?? ''}`);
+          passed.push(
+            `${protocol}: ${sql} → ${lines.join(', ')} ${error?.routine ?? ''} ${error?.message ?? ''}`,
+          );
           await client.send(query('ROLLBACK'));
           await client.untilReady();
         }
@@ -119,14 +126,21 @@ describe('the checks themselves', () => {
       }
       expect(unseen).toEqual([]);
     } finally {
-      await withClient((client) => client.query(`ALTER ROLE ${victim} NOCREATEDB; ALTER ROLE ${victim} RESET ALL`));
+      await withClient((client) =>
+        client.query(`ALTER ROLE ${victim} NOCREATEDB; ALTER ROLE ${victim} RESET ALL`),
+      );
       await copy.drop();
     }
   });
 
   test('a superuser may do what was refused: the server runs it when nobody stands in the way', async () => {
     await withClient(async (client) => {
-      for (const sql of ['DELETE FROM orders', "SELECT nextval('s')", 'CREATE TABLE x (id int)', 'TRUNCATE accounts CASCADE']) {
+      for (const sql of [
+        'DELETE FROM orders',
+        "SELECT nextval('s')",
+        'CREATE TABLE x (id int)',
+        'TRUNCATE accounts CASCADE',
+      ]) {
         await client.query('BEGIN');
         await client.query(sql);
         await client.query('ROLLBACK');
@@ -166,24 +180,30 @@ describe('the backstop', () => {
     const client = await login();
     for (const bytes of [query(sql), extended(sql)]) {
       await client.send(bytes);
-      expect((await client.untilReady()).filter((line) => line.startsWith('Error'))).toEqual(['ErrorResponse 25006']);
+      expect((await client.untilReady()).filter((line) => line.startsWith('Error'))).toEqual([
+        'ErrorResponse 25006',
+      ]);
     }
     client.close();
   });
 
-  test.each(['RESET ALL', 'DISCARD ALL', 'RESET default_transaction_read_only', 'SET default_transaction_read_only TO DEFAULT', 'SET SESSION AUTHORIZATION DEFAULT', 'RESET ROLE'])(
-    '%s keeps it',
-    async (reset) => {
-      const client = await login();
-      await client.send(query(reset));
-      expect(await client.untilReady()).not.toContain('ErrorResponse 42501');
-      await client.send(query('SELECT hit(1)'));
-      expect(await client.untilReady()).toContain('ErrorResponse 25006');
-      await client.send(query('SHOW transaction_read_only'));
-      expect(await client.untilReady()).toContain('DataRow on');
-      client.close();
-    },
-  );
+  test.each([
+    'RESET ALL',
+    'DISCARD ALL',
+    'RESET default_transaction_read_only',
+    'SET default_transaction_read_only TO DEFAULT',
+    'SET SESSION AUTHORIZATION DEFAULT',
+    'RESET ROLE',
+  ])('%s keeps it', async (reset) => {
+    const client = await login();
+    await client.send(query(reset));
+    expect(await client.untilReady()).not.toContain('ErrorResponse 42501');
+    await client.send(query('SELECT hit(1)'));
+    expect(await client.untilReady()).toContain('ErrorResponse 25006');
+    await client.send(query('SHOW transaction_read_only'));
+    expect(await client.untilReady()).toContain('DataRow on');
+    client.close();
+  });
 
   test('the start-up parameters that Holdfast sends keep a server read only on their own', async () => {
     const direct = await wireLogin({
@@ -194,9 +214,17 @@ describe('the backstop', () => {
       parameters: { default_transaction_read_only: 'on' },
     });
     const seen: string[] = [];
-    for (const sql of ['DELETE FROM orders', 'RESET ALL', 'DELETE FROM orders', 'DISCARD ALL', 'DELETE FROM orders']) {
+    for (const sql of [
+      'DELETE FROM orders',
+      'RESET ALL',
+      'DELETE FROM orders',
+      'DISCARD ALL',
+      'DELETE FROM orders',
+    ]) {
       await direct.send(query(sql));
-      seen.push(...(await direct.untilReady()).filter((line) => !/^(?:ReadyForQuery|ParameterStatus)/.test(line)));
+      seen.push(
+        ...(await direct.untilReady()).filter((line) => !/^(?:ReadyForQuery|ParameterStatus)/.test(line)),
+      );
     }
     direct.close();
     expect(seen).toEqual([
@@ -238,7 +266,10 @@ describe('the backstop', () => {
     await client.send(Buffer.concat(messages));
     await Promise.race([client.untilClosed(), client.untilReady(messages.length)]).catch(() => undefined);
     client.close();
-    const { rows } = await withClient((direct) => direct.query('SELECT n FROM hits'), database.name);
+    const { rows } = await withClient(
+      (direct) => direct.query<{ n: number }>('SELECT n FROM hits'),
+      database.name,
+    );
     return rows;
   };
 
@@ -247,9 +278,12 @@ describe('the backstop', () => {
     ['an implicit transaction', [query('SELECT loosen(); SELECT hit(9)')]],
     ['one statement', [query('SELECT loosen_now(), hit(9)')]],
     ['one statement, function by function', [query('SELECT loosen(), loosen_now(), hit(9)')]],
-  ] as readonly (readonly [string, readonly Buffer[]])[])('and nothing is written in %s', async (_how, messages) => {
-    expect(await leftovers(messages)).toEqual([]);
-  });
+  ] as readonly (readonly [string, readonly Buffer[]])[])(
+    'and nothing is written in %s',
+    async (_how, messages) => {
+      expect(await leftovers(messages)).toEqual([]);
+    },
+  );
 
   // The server reports the change with ReadyForQuery: what it has been sent before that, it runs.
   test.fails.each([
@@ -278,7 +312,10 @@ describe('large objects by FunctionCall', () => {
     await client.send(Buffer.concat([head, body]));
     expect(await client.untilReady()).toEqual(['ErrorResponse 42501', 'ReadyForQuery I']);
     client.close();
-    const { rows } = await withClient((direct) => direct.query('SELECT count(*)::int AS n FROM pg_largeobject'), database.name);
+    const { rows } = await withClient(
+      (direct) => direct.query('SELECT count(*)::int AS n FROM pg_largeobject'),
+      database.name,
+    );
     expect(rows).toEqual([{ n: 1 }]);
   });
 });

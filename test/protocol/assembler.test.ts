@@ -16,7 +16,8 @@ test('any message, cut anywhere, with another behind it', () => {
       for (let start = 0; assembler.whole() === null; start += size) {
         const piece = stream.subarray(start, start + size);
         let position = 0;
-        while (position < piece.length && assembler.whole() === null) position += assembler.add(piece, position);
+        while (position < piece.length && assembler.whole() === null)
+          position += assembler.add(piece, position);
         taken += position;
       }
       expect(assembler.whole()?.equals(message)).toBe(true);

@@ -28,7 +28,8 @@ function within<T>(body: Buffer | string, decode: (all: Buffer, start: number, e
 
 test('ReadyForQuery: one of three bytes', () => {
   expect(['I', 'T', 'E'].map((status) => within(status, decodeReadyForQuery))).toEqual(['I', 'T', 'E']);
-  for (const body of ['', 'X', 'i', 'II']) expect(() => within(body, decodeReadyForQuery)).toThrow(ProtocolViolation);
+  for (const body of ['', 'X', 'i', 'II'])
+    expect(() => within(body, decodeReadyForQuery)).toThrow(ProtocolViolation);
 });
 
 test('ParameterStatus: two strings', () => {
@@ -52,7 +53,9 @@ test('NegotiateProtocolVersion: with the major version, and without, as servers 
     minor: 0,
     unrecognized: ['_q'],
   });
-  expect(() => within(bytes('00030000 00000002 6100'), decodeNegotiateProtocolVersion)).toThrow(ProtocolViolation);
+  expect(() => within(bytes('00030000 00000002 6100'), decodeNegotiateProtocolVersion)).toThrow(
+    ProtocolViolation,
+  );
   expect(() => within(bytes('00030000 7fffffff'), decodeNegotiateProtocolVersion)).toThrow(ProtocolViolation);
 });
 
@@ -83,7 +86,14 @@ describe('ErrorResponse', () => {
 });
 
 test('rows of a CommandComplete tag', () => {
-  const tags = { 'INSERT 0 12': 12, 'SELECT 0': 0, 'COPY 1000000': 1_000_000, 'CREATE TABLE': null, MERGE3: null, '': null };
+  const tags = {
+    'INSERT 0 12': 12,
+    'SELECT 0': 0,
+    'COPY 1000000': 1_000_000,
+    'CREATE TABLE': null,
+    MERGE3: null,
+    '': null,
+  };
   for (const [tag, rows] of Object.entries(tags)) expect(within(`${tag}\0`, commandRows), tag).toBe(rows);
   expect(within('', commandRows)).toBe(null);
 });

@@ -50,16 +50,24 @@ describe('to the client', () => {
       routine: 'holdfast/x',
     });
     const least = errorResponse({ severity: 'FATAL', sqlstate: '08P01', message: '', routine: 'r' });
-    expect(least.toString('latin1')).toBe('E\0\0\0\x1eSFATAL\0VFATAL\0C08P01\0M\0Rr\0\0');
+    expect(least.toString('latin1')).toBe('E\0\0\0\x1fSFATAL\0VFATAL\0C08P01\0M\0Rr\0\0');
   });
 
   test('a zero in a text cannot end its field', () => {
-    const error = parsed(errorResponse({ severity: 'ERROR', sqlstate: '42501', message: 'a\0C00000\0', routine: 'r' }));
+    const error = parsed(
+      errorResponse({ severity: 'ERROR', sqlstate: '42501', message: 'a\0C00000\0', routine: 'r' }),
+    );
     expect(error).toMatchObject({ code: '42501', message: 'aC00000' });
   });
 
   test('NoticeResponse', () => {
-    const notice = noticeResponse({ severity: 'WARNING', sqlstate: '01000', message: 'm', hint: 'h', routine: 'r' });
+    const notice = noticeResponse({
+      severity: 'WARNING',
+      sqlstate: '01000',
+      message: 'm',
+      hint: 'h',
+      routine: 'r',
+    });
     expect(parsed(notice)).toMatchObject({ name: 'notice', severity: 'WARNING', code: '01000', hint: 'h' });
   });
 
@@ -71,7 +79,9 @@ describe('to the client', () => {
 
   test('NegotiateProtocolVersion', () => {
     //                type length   version  count    _pq_.x
-    expect(negotiateProtocolVersion(2, ['_pq_.x'])).toEqual(bytes('76 00000013 00030002 00000001 5f70715f2e7800'));
+    expect(negotiateProtocolVersion(2, ['_pq_.x'])).toEqual(
+      bytes('76 00000013 00030002 00000001 5f70715f2e7800'),
+    );
     expect(negotiateProtocolVersion(0, [])).toEqual(bytes('76 0000000c 00030000 00000000'));
   });
 
@@ -82,17 +92,32 @@ describe('to the client', () => {
 
 describe('to the server', () => {
   test('StartupMessage is what a startup packet is read from', () => {
-    const message = startupMessage(2, new Map([['user', 'ä'], ['database', 'b']]));
+    const message = startupMessage(
+      2,
+      new Map([
+        ['user', 'ä'],
+        ['database', 'b'],
+      ]),
+    );
     expect(readStartupPacket(message)).toMatchObject({
       length: message.length,
-      packet: { kind: 'startup', minor: 2, parameters: new Map([['user', 'ä'], ['database', 'b']]) },
+      packet: {
+        kind: 'startup',
+        minor: 2,
+        parameters: new Map([
+          ['user', 'ä'],
+          ['database', 'b'],
+        ]),
+      },
     });
   });
 
   test('SSLRequest and CancelRequest', () => {
     expect(sslRequest()).toEqual(bytes('00000008 04d2162f'));
     expect(cancelRequest(-2, bytes('01020304'))).toEqual(bytes('00000010 04d2162e fffffffe 01020304'));
-    expect(readStartupPacket(cancelRequest(1, Buffer.alloc(256, 1)))?.packet).toMatchObject({ kind: 'cancel_request' });
+    expect(readStartupPacket(cancelRequest(1, Buffer.alloc(256, 1)))?.packet).toMatchObject({
+      kind: 'cancel_request',
+    });
   });
 
   test('Query, Execute, Sync, CopyFail', () => {

@@ -33,7 +33,16 @@ function refused(decode: () => unknown, sqlstate = '08P01'): void {
 }
 
 describe('length words', () => {
-  const small: FrontendName[] = ['Close', 'CopyDone', 'CopyFail', 'Describe', 'Execute', 'Flush', 'Sync', 'Terminate'];
+  const small: FrontendName[] = [
+    'Close',
+    'CopyDone',
+    'CopyFail',
+    'Describe',
+    'Execute',
+    'Flush',
+    'Sync',
+    'Terminate',
+  ];
   const large: FrontendName[] = ['Bind', 'CopyData', 'FunctionCall', 'Parse', 'Query'];
 
   test.each([
@@ -42,7 +51,10 @@ describe('length words', () => {
     ['AuthenticationResponse', 65_535] as const,
   ])('%s: 4 to %i', (name, limit) => {
     for (const length of [4, 5, limit]) checkFrontendLength(name, length, 123_456);
-    for (const length of [0, 1, 3, limit + 1, 0xffffffff]) refused(() => { checkFrontendLength(name, length, 123_456); });
+    for (const length of [0, 1, 3, limit + 1, 0xffffffff])
+      refused(() => {
+        checkFrontendLength(name, length, 123_456);
+      });
   });
 
   test('every type has a limit', () => {
@@ -80,7 +92,11 @@ describe('Parse', () => {
     //                    s     |  S  1     | count | oid 23     | oid 25
     const whole = bytes('73 00    53 31 00   00 02   00000017     00000019');
     const { name, textStart, textEnd, parameterTypes } = read(whole);
-    expect({ name, size: textEnd - textStart, parameterTypes }).toEqual({ name: 's', size: 2, parameterTypes: 2 });
+    expect({ name, size: textEnd - textStart, parameterTypes }).toEqual({
+      name: 's',
+      size: 2,
+      parameterTypes: 2,
+    });
   });
 
   test('what pg-protocol writes', () => {
@@ -110,7 +126,9 @@ describe('Parse', () => {
 describe('Bind', () => {
   const read = (body: Buffer) => within(body, decodeBind);
   //                     p     | s     | formats: 1, binary | 3 values: 'ab', NULL, ''              | results: 1, text
-  const whole = bytes('70 00    73 00    0001 0001            0003 00000002 6162 ffffffff 00000000    0001 0000');
+  const whole = bytes(
+    '70 00    73 00    0001 0001            0003 00000002 6162 ffffffff 00000000    0001 0000',
+  );
 
   test('portal, statement, parameters', () => {
     expect(read(whole)).toMatchObject({ portal: 'p', statement: 's', parameters: 3 });
@@ -170,12 +188,17 @@ describe('Execute, Describe, Close', () => {
 describe('messages of one field, or none', () => {
   test('Sync, Flush, CopyDone', () => {
     decodeEmpty('Sync', 5, 5);
-    refused(() => { decodeEmpty('Sync', 5, 6); });
+    refused(() => {
+      decodeEmpty('Sync', 5, 6);
+    });
   });
 
   test('CopyFail', () => {
     within(bytes('6e 6f 00'), decodeCopyFail);
-    for (const body of ['', '6e', '6e 00 00']) refused(() => { within(bytes(body), decodeCopyFail); });
+    for (const body of ['', '6e', '6e 00 00'])
+      refused(() => {
+        within(bytes(body), decodeCopyFail);
+      });
   });
 
   test('SASLInitialResponse: the mechanism', () => {

@@ -49,7 +49,11 @@ describe('requests', () => {
   test('CancelRequest: keys of 4 to 256 bytes', () => {
     const cancel = (size: number): Buffer => packet('04d2162e', `\0\0\0\x07${'k'.repeat(size)}`);
     for (const size of [4, 32, 256]) {
-      expect(read(cancel(size))).toEqual({ kind: 'cancel_request', processId: 7, secret: Buffer.alloc(size, 'k') });
+      expect(read(cancel(size))).toEqual({
+        kind: 'cancel_request',
+        processId: 7,
+        secret: Buffer.alloc(size, 'k'),
+      });
     }
     for (const size of [0, 3, 257]) refused(cancel(size));
     refused(bytes('00000008 04d2162e'));
@@ -80,7 +84,15 @@ describe('StartupMessage', () => {
   });
 
   test('terminators: missing, in the middle, and with bytes behind', () => {
-    for (const body of ['', 'user', 'user\0a', 'user\0a\0', 'user\0a\0\0x', 'user\0a\0\0\0', '\0user\0a\0\0']) {
+    for (const body of [
+      '',
+      'user',
+      'user\0a',
+      'user\0a\0',
+      'user\0a\0\0x',
+      'user\0a\0\0\0',
+      '\0user\0a\0\0',
+    ]) {
       refused(startup(body));
     }
   });
@@ -101,6 +113,14 @@ describe('StartupMessage', () => {
   });
 
   test('not UTF-8', () => {
-    refused(Buffer.concat([bytes('00000011 00030000'), Buffer.from('user\0'), bytes('ff 00 00'), Buffer.from('\0')]), '22021');
+    refused(
+      Buffer.concat([
+        bytes('00000011 00030000'),
+        Buffer.from('user\0'),
+        bytes('ff 00 00'),
+        Buffer.from('\0'),
+      ]),
+      '22021',
+    );
   });
 });

@@ -1,7 +1,7 @@
 /** What passes through a conversation, and what ends it, as transcripts. */
 import { describe, expect, test } from 'vitest';
 import { Conversation } from '../../src/session/conversation.js';
-import { backend, frontend } from './messages.js';
+import { backend, cut, frontend, frontendLine } from './messages.js';
 import { ScriptedGate } from './scripted-gate.js';
 import { transcript } from './transcript.js';
 
@@ -174,7 +174,10 @@ describe('extended protocol', () => {
 
   test('an error at each message skips to Sync; what was skipped is reported as never run', () => {
     for (const failing of [0, 1, 2, 3]) {
-      const replies = ['ParseComplete', 'BindComplete', 'NoData', 'CommandComplete "UPDATE 3"'].slice(0, failing);
+      const replies = ['ParseComplete', 'BindComplete', 'NoData', 'CommandComplete "UPDATE 3"'].slice(
+        0,
+        failing,
+      );
       transcript(`
         > Parse "" "UPDATE t"
         > Bind "" ""
@@ -387,7 +390,13 @@ describe('the end', () => {
   });
 
   test('bad messages of the server', () => {
-    for (const bytes of ['0x7a 00000004', '0x5a 00000003', '0x5a 00000004', '0x5a 00000005 58', '0x31 00000000']) {
+    for (const bytes of [
+      '0x7a 00000004',
+      '0x5a 00000003',
+      '0x5a 00000004',
+      '0x5a 00000005 58',
+      '0x31 00000000',
+    ]) {
       transcript(`
         > Sync
         => Sync
@@ -424,7 +433,12 @@ describe('the end', () => {
         toClient: (bytes) => heard.push(bytes.toString('latin1', 0, 1)),
         terminated: () => undefined,
         requestEnded: () => {
-          conversation.fail({ severity: 'FATAL', sqlstate: '57P01', message: 'bye', routine: 'holdfast/test' });
+          conversation.fail({
+            severity: 'FATAL',
+            sqlstate: '57P01',
+            message: 'bye',
+            routine: 'holdfast/test',
+          });
         },
         failed: () => heard.push('failed'),
       },
@@ -432,7 +446,9 @@ describe('the end', () => {
       'I',
     );
     conversation.receiveClient(frontend('Query "SELECT 1"'));
-    conversation.receiveServer(Buffer.concat([backend('CommandComplete "SELECT 1"'), backend('ReadyForQuery I')]));
+    conversation.receiveServer(
+      Buffer.concat([backend('CommandComplete "SELECT 1"'), backend('ReadyForQuery I')]),
+    );
     expect(heard).toEqual(['C', 'E', 'failed']);
   });
 });
@@ -509,6 +525,57 @@ describe('waiting for the gate', () => {
   });
 });
 
+describe('long pipelines', () => {
+  function count(send: (conversation: Conversation) => void): Record<string, number> {
+    const sent: Record<string, number> = {};
+    const nothing = (): void => undefined;
+    const conversation = new Conversation(
+      {
+        gate: new ScriptedGate(),
+        toServer: (bytes) => {
+          for (const message of cut(bytes)) {
+            const [name = ''] = frontendLine(message).split(' "');
+            sent[name] = (sent[name] ?? 0) + 1;
+          }
+        },
+        toClient: nothing,
+        terminated: nothing,
+        requestEnded: nothing,
+        failed: nothing,
+      },
+      { message: 1000, names: 10, outstanding: 100_000 },
+      'I',
+    );
+    send(conversation);
+    return sent;
+  }
+
+  const each = (index: number, ...more: string[]): Buffer =>
+    Buffer.concat([`Parse "" "SELECT ${index}"`, ...more].map(frontend));
+
+  test('on the unnamed statement cost each message the same, with Syncs between and without', () => {
+    for (const sync of [[], ['Sync']]) {
+      const started = performance.now();
+      const sent = count((conversation) => {
+        for (let index = 0; index < 5000; index++) {
+          conversation.receiveClient(each(index, 'Bind "" ""', 'Execute "" 0', ...sync));
+        }
+      });
+      expect(sent).toMatchObject({ Parse: 5000, Bind: 5000, Execute: 5000 });
+      // Judged for all meanings before it, a message would make this minutes.
+      expect(performance.now() - started).toBeLessThan(5_000);
+    }
+  });
+
+  test('a use of a name that may stand for more than can be judged is refused', () => {
+    const sent = count((conversation) => {
+      for (let index = 0; index < 101; index++) conversation.receiveClient(each(index, 'Sync'));
+      conversation.receiveClient(Buffer.concat([frontend('Bind "" ""'), frontend('Sync')]));
+    });
+    expect(sent).toEqual({ Parse: 101, Sync: 102, 'Execute missing': 1 });
+  });
+});
+
 describe('what the driver may ask', () => {
   function quiet(outstanding: number): Conversation {
     const nothing = (): void => undefined;
@@ -531,7 +598,9 @@ describe('what the driver may ask', () => {
     expect(conversation.congested).toBe(false);
     conversation.receiveClient(Buffer.concat([frontend('Query "SELECT 1"'), frontend('Query "SELECT 2"')]));
     expect(conversation.congested).toBe(true);
-    conversation.receiveServer(Buffer.concat([backend('CommandComplete "SELECT 1"'), backend('ReadyForQuery I')]));
+    conversation.receiveServer(
+      Buffer.concat([backend('CommandComplete "SELECT 1"'), backend('ReadyForQuery I')]),
+    );
     expect(conversation.congested).toBe(false);
     conversation.receiveClient(frontend('Query "WAIT"'));
     expect([conversation.congested, conversation.waiting]).toEqual([true, true]);
@@ -543,7 +612,9 @@ describe('what the driver may ask', () => {
     expect(conversation.congested).toBe(false);
     conversation.receiveClient(frontend('Query "SELECT 1"'));
     for (let i = 0; i < 10; i++) conversation.receiveClient(frontend('CopyDone'));
-    conversation.receiveServer(Buffer.concat([backend('CommandComplete "SELECT 1"'), backend('ReadyForQuery I')]));
+    conversation.receiveServer(
+      Buffer.concat([backend('CommandComplete "SELECT 1"'), backend('ReadyForQuery I')]),
+    );
     expect(conversation.congested).toBe(false);
   });
 
@@ -552,10 +623,14 @@ describe('what the driver may ask', () => {
     expect([conversation.busy, conversation.idle]).toEqual([false, true]);
     conversation.receiveClient(frontend('Query "BEGIN"'));
     expect([conversation.busy, conversation.idle]).toEqual([true, false]);
-    conversation.receiveServer(Buffer.concat([backend('CommandComplete "BEGIN"'), backend('ReadyForQuery T')]));
+    conversation.receiveServer(
+      Buffer.concat([backend('CommandComplete "BEGIN"'), backend('ReadyForQuery T')]),
+    );
     expect([conversation.busy, conversation.idle, conversation.status]).toEqual([false, false, 'T']);
     conversation.receiveClient(frontend('Query "COMMIT"'));
-    conversation.receiveServer(Buffer.concat([backend('CommandComplete "COMMIT"'), backend('ReadyForQuery I')]));
+    conversation.receiveServer(
+      Buffer.concat([backend('CommandComplete "COMMIT"'), backend('ReadyForQuery I')]),
+    );
     expect([conversation.busy, conversation.idle]).toEqual([false, true]);
     conversation.receiveClient(frontend('Query "SELECT 1"').subarray(0, 3));
     expect(conversation.idle).toBe(false);

@@ -142,7 +142,9 @@ export function backend(line: string): Buffer {
   if (type === undefined) throw new Error(`the server sends no ${name}`);
   switch (name) {
     case 'ErrorResponse':
-      return first === 'FATAL' ? raw(type, fields('FATAL', second, 'goodbye')) : raw(type, fields('ERROR', first, 'no'));
+      return first === 'FATAL'
+        ? raw(type, fields('FATAL', second, 'goodbye'))
+        : raw(type, fields('ERROR', first, 'no'));
     case 'NoticeResponse':
       return raw(type, fields('NOTICE', first, 'mind'));
     case 'CommandComplete':
@@ -154,7 +156,19 @@ export function backend(line: string): Buffer {
     case 'NotificationResponse':
       return raw(type, Buffer.concat([int32(7), Buffer.from(`${first}\0${second}\0`)]));
     case 'RowDescription':
-      return raw(type, Buffer.concat([int16(1), Buffer.from('a\0'), int32(0), int16(0), int32(25), int16(65535), int32(-1), int16(0)]));
+      return raw(
+        type,
+        Buffer.concat([
+          int16(1),
+          Buffer.from('a\0'),
+          int32(0),
+          int16(0),
+          int32(25),
+          int16(65535),
+          int32(-1),
+          int16(0),
+        ]),
+      );
     case 'DataRow':
       return raw(type, Buffer.concat([int16(1), int32(Buffer.byteLength(first)), Buffer.from(first)]));
     case 'ParameterDescription':
@@ -184,7 +198,9 @@ export function cut(stream: Buffer): Buffer[] {
   let position = 0;
   while (position < stream.length) {
     const length = stream.length - position < 5 ? Number.NaN : stream.readUInt32BE(position + 1);
-    const end = Number.isNaN(length) ? stream.length : Math.min(stream.length, position + 1 + Math.max(4, length));
+    const end = Number.isNaN(length)
+      ? stream.length
+      : Math.min(stream.length, position + 1 + Math.max(4, length));
     messages.push(stream.subarray(position, end));
     position = end;
   }
@@ -239,7 +255,8 @@ export function backendLine(message: Buffer): string {
   }
   if (name === 'CopyBothResponse' || name === 'FunctionCallResponse') return name;
   if (name === 'BackendKeyData') return `${name} ${message.readInt32BE(5)} ${message.length - 9} bytes`;
-  if (name === 'Authentication') return `${name} ${message.readInt32BE(5)} ${quoted(message.toString('latin1', 9))}`;
+  if (name === 'Authentication')
+    return `${name} ${message.readInt32BE(5)} ${quoted(message.toString('latin1', 9))}`;
   let line = name;
   new Parser().parse(message, (parsed) => {
     const read = parsed as unknown as Record<string, unknown>;

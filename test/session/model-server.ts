@@ -76,7 +76,8 @@ export function modelServer(
       case 'ROLLBACK':
         if (name === 'TO') {
           if (level === 0) throw new Failure('3B001');
-          for (const [portalName, portal] of portals) if ((portal.level ?? -1) > 0) portals.delete(portalName);
+          for (const [portalName, portal] of portals)
+            if ((portal.level ?? -1) > 0) portals.delete(portalName);
           status = 'T';
           return 'ROLLBACK';
         }

@@ -232,7 +232,8 @@ describe('records lost', () => {
   });
 
   test('so does data that was cut off in the middle of a message', () => {
-    transcript(`
+    transcript(
+      `
       > Query "SELECT 1"
       > 0x64 00000008 3132
       => Query "SELECT 1"
@@ -243,7 +244,8 @@ describe('records lost', () => {
       < ErrorResponse FATAL 58030
       * failed 58030
       => CopyData (cut)
-    `.replace('=> CopyData (cut)', '=> CopyData (cut) 0x64000000083132'));
+    `.replace('=> CopyData (cut)', '=> CopyData (cut) 0x64000000083132'),
+    );
   });
 
   test('an end of data that was accounted for already does not shift the account', () => {

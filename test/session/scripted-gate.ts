@@ -77,6 +77,11 @@ export class ScriptedGate implements StatementGate {
       const no = this.#refusal(sql) ?? this.#byName(sql, names);
       if (no !== null) return { kind: 'refuse', refusal: no };
     }
+    // Which of them runs is not known, so neither is what it changes.
+    const several = new Set(texts).size > 1;
+    if (several && texts.some((text) => this.#changes(text.sql).length > 0)) {
+      return { kind: 'refuse', refusal: refusal('54000', `${portal} may change names, or not`) };
+    }
     const sql = texts.at(-1)?.sql ?? `unknown ${portal}`;
     return { kind: 'pass', execution: { sql }, changes: this.#changes(sql), meaning: null, notice: null };
   }

@@ -105,7 +105,9 @@ describe('the client’s messages in each mode', () => {
         enter(conversation);
         expect(ended).toEqual([]);
         conversation.receiveClient(frontend(line));
-        expect(ended).toEqual(action === 'violation' ? ['08P01'] : action === 'terminate' ? ['terminated'] : []);
+        expect(ended).toEqual(
+          action === 'violation' ? ['08P01'] : action === 'terminate' ? ['terminated'] : [],
+        );
       });
     }
   }
@@ -188,7 +190,6 @@ describe('the server’s messages during login', () => {
       });
     }
   }
-
 });
 
 const PACKETS = {
@@ -223,5 +224,4 @@ describe('the first packets', () => {
       });
     }
   }
-
 });

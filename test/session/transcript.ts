@@ -49,7 +49,7 @@ function read(text: string): Script {
   const steps: Step[] = [];
   const expected: Heard[] = [silence()];
   const outcomes: string[] = [];
-  let burst: { kind: 'client' | 'server'; bytes: Buffer[] } | null = null;
+  let burst = null as { kind: 'client' | 'server'; bytes: Buffer[] } | null;
   const endBurst = (): void => {
     if (burst === null) return;
     steps.push({ kind: burst.kind, bytes: Buffer.concat(burst.bytes), after: steps.length + 1 });
@@ -113,7 +113,11 @@ function pieces(bytes: Buffer, step: number, cutting: Cut): Buffer[] {
   return [Buffer.from(bytes.subarray(0, cutting.offset)), Buffer.from(bytes.subarray(cutting.offset))];
 }
 
-function play(script: Script, cutting: Cut, limits: ConversationLimits): { heard: Heard[]; outcomes: string[] } {
+function play(
+  script: Script,
+  cutting: Cut,
+  limits: ConversationLimits,
+): { heard: Heard[]; outcomes: string[] } {
   const gate = new ScriptedGate();
   const driver: string[] = [];
   let toServer: Buffer[] = [];

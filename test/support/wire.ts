@@ -106,7 +106,10 @@ export function wire(socket: Socket): WireClient {
       const fields = message as unknown as WireError;
       if (message.name === 'error') errors.push(fields);
       if (message.name === 'notice') notices.push(fields);
-      if (message.name === 'backendKeyData') key = message as unknown as NonNullable<WireClient['key']>;
+      if (message.name === 'backendKeyData') {
+        const { processID, secretKey } = message as unknown as { processID: number; secretKey: number };
+        key = { processId: processID, secretKey };
+      }
     });
     wake();
   });

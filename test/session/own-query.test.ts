@@ -1,0 +1,43 @@
+/** Holdfast's own question to the server, its answer in every cut. */
+import { expect, test } from 'vitest';
+import { ProtocolViolation } from '../../src/protocol/violation.js';
+import { ownQuery } from '../../src/session/own-query.js';
+import { backend } from './messages.js';
+
+const answer = (...lines: string[]): Buffer => Buffer.concat(lines.map(backend));
+
+test('rows, with what the server may send at any time kept for the client', () => {
+  const bytes = answer(
+    'RowDescription',
+    'ParameterStatus "a" "b"',
+    'DataRow "100"',
+    'CommandComplete "SHOW"',
+    'NoticeResponse 00000',
+    'ReadyForQuery I',
+    'NotificationResponse "a" "b"',
+  );
+  for (let cutAt = 0; cutAt <= bytes.length; cutAt++) {
+    const own = ownQuery(1000);
+    const found = own.receive(bytes.subarray(0, cutAt)) ?? own.receive(bytes.subarray(cutAt));
+    expect(found?.result).toEqual({ rows: [['100']], status: 'I' });
+    expect(found?.relay.map((message) => message.toString('latin1', 0, 1))).toEqual(['S', 'N']);
+  }
+});
+
+test('an error', () => {
+  const found = ownQuery(1000).receive(answer('ErrorResponse 42501', 'ReadyForQuery E'));
+  expect(found?.result).toEqual({ error: { sqlstate: '42501', message: 'no' }, status: 'E' });
+});
+
+test('what does not belong to a query, and too much of what does', () => {
+  for (const line of [
+    'CopyInResponse',
+    'ParseComplete',
+    'Authentication 0',
+    '0x7a00000004',
+    '0x5400000003',
+  ]) {
+    expect(() => ownQuery(1000).receive(answer(line)), line).toThrow(ProtocolViolation);
+  }
+  expect(() => ownQuery(10).receive(answer('RowDescription'))).toThrow(ProtocolViolation);
+});
