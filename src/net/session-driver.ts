@@ -385,12 +385,7 @@ export class SessionDriver implements Cancellable, LiveSession {
         requestEnded: (requestStatus) => {
           this.#requests += 1;
           gate.requestEnded(requestStatus);
-          // Later in this turn: the answer itself has yet to be passed on.
-          if (services.draining()) {
-            queueMicrotask(() => {
-              this.#drainIfIdle();
-            });
-          }
+          this.#drainIfIdle();
         },
         failed: (refusal) => {
           this.#close(refusal.message, refusal.sqlstate);

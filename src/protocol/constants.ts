@@ -9,6 +9,8 @@ export const MAX_STARTUP_PACKET_LENGTH = 10_000;
 export const MIN_STARTUP_PACKET_LENGTH = 8;
 /** Largest message of the types that carry no query or data (libpq/libpq.h). */
 export const PQ_SMALL_MESSAGE_LIMIT = 10_000;
+/** Largest message of the other types (libpq/libpq.h: MaxAllocSize - 1). */
+export const PQ_LARGE_MESSAGE_LIMIT = 0x3fff_ffff - 1;
 /** Largest message a client may send while it authenticates (libpq/auth.h). */
 export const PG_MAX_AUTH_TOKEN_LENGTH = 65_535;
 /** Identifiers hold at most NAMEDATALEN - 1 bytes (pg_config_manual.h). */

@@ -19,9 +19,16 @@ import {
   errorSqlstate,
   isFatal,
 } from '../protocol/backend.js';
-import { BACKEND, BACKEND_NAMES, FRONTEND, FRONTEND_NAMES, NAMEDATALEN } from '../protocol/constants.js';
+import {
+  BACKEND,
+  BACKEND_NAMES,
+  FRONTEND,
+  FRONTEND_NAMES,
+  NAMEDATALEN,
+  PQ_LARGE_MESSAGE_LIMIT,
+} from '../protocol/constants.js';
 import type { TransactionStatus } from '../protocol/constants.js';
-import { errorResponse, noticeResponse, sync } from '../protocol/encode.js';
+import { copyFail, errorResponse, noticeResponse, sync } from '../protocol/encode.js';
 import type { Notice } from '../protocol/encode.js';
 import {
   checkFrontendLength,
@@ -261,6 +268,11 @@ export class Conversation {
       this.#checkClientMessage(type, length);
       const total = length + 1;
       if (type === FRONTEND.CopyData) {
+        if (this.#isTooMuchCopyData(length)) {
+          if (position > runStart) this.#ports.toServer(chunk.subarray(runStart, position));
+          runStart = position;
+          this.#stopCopy(length);
+        }
         const drop = this.#action(type) !== 'stream';
         if (drop) {
           if (position > runStart) this.#ports.toServer(chunk.subarray(runStart, position));
@@ -333,7 +345,9 @@ export class Conversation {
   #checkClientMessage(type: number, length: number): void {
     const name = FRONTEND_NAMES[type];
     if (name === undefined) this.#unknownType(type);
-    else checkFrontendLength(name, length, this.#limits.message);
+    // CopyData is never collected, so that its size costs nothing; what the server accepts of it is looked at where it streams.
+    else
+      checkFrontendLength(name, length, name === 'CopyData' ? PQ_LARGE_MESSAGE_LIMIT : this.#limits.message);
   }
 
   #unknownType(type: number): never {
@@ -345,6 +359,7 @@ export class Conversation {
     const assembler = this.#fromClient;
     if (assembler === null || assembler.length === null || assembler.type !== FRONTEND.CopyData) return;
     const held = assembler.take();
+    if (this.#isTooMuchCopyData(assembler.length)) this.#stopCopy(assembler.length);
     const drop = this.#action(FRONTEND.CopyData) !== 'stream';
     if (!drop) {
       this.#copyPassed();
@@ -353,6 +368,21 @@ export class Conversation {
     this.#clientStream = assembler.length + 1 - held.length;
     this.#clientStreamDropped = drop;
     this.#fromClient = null;
+  }
+
+  #isTooMuchCopyData(length: number): boolean {
+    return this.#mode === 'copying' && length > this.#limits.message;
+  }
+
+  /** A limit was reached in the middle of COPY FROM STDIN: the server is told to fail it, and what the client still sends of it is dropped. */
+  #stopCopy(length: number): void {
+    this.#copyPassed();
+    this.#ports.toServer(
+      copyFail(
+        `holdfast: a CopyData message of ${length} bytes is over the limit of ${this.#limits.message}`,
+      ),
+    );
+    this.#mode = 'copy_stopped';
   }
 
   #action(type: number): ClientAction {
@@ -417,6 +447,11 @@ export class Conversation {
         else if (this.#replies.length > 0) this.#replies.push(reply('end_copy'));
         return 'forward';
       case 'discard':
+        return 'discard';
+      case 'discard_end':
+        if (type === FRONTEND.CopyFail) decodeCopyFail(bytes, start, end);
+        else decodeEmpty('CopyDone', start, end);
+        this.#mode = 'ready';
         return 'discard';
       case 'terminate':
         this.#terminated = true;
@@ -945,7 +980,7 @@ export class Conversation {
 
   /** A COPY FROM STDIN failed; the client may still be sending data, which the server ignores. */
   #copyFailed(): void {
-    if (this.#mode === 'copying') this.#mode = 'ready';
+    if (this.#mode === 'copying' || this.#mode === 'copy_stopped') this.#mode = 'ready';
   }
 
   /** Ends of copy data that no reply comes before: the server has ignored them, or will. */

@@ -16,8 +16,10 @@ import type { BackendName, FrontendName } from '../protocol/constants.js';
  * the extended protocol failed after the client had sent a Sync within it. The server
  * may have ignored that Sync as part of the COPY, and skips to the next one, or may
  * have failed before it read it: only the next ReadyForQuery or Sync settles it.
+ * `copy_stopped`: Holdfast sent CopyFail, because of a limit; the rest of the client's
+ * data is dropped.
  */
-export type ClientMode = 'ready' | 'skipping' | 'copying' | 'copy_failed';
+export type ClientMode = 'ready' | 'skipping' | 'copying' | 'copy_failed' | 'copy_stopped';
 
 export type ClientAction =
   | 'query'
@@ -29,6 +31,8 @@ export type ClientAction =
   | 'sync'
   | 'function_call'
   | 'sync_in_copy'
+  /** The end of copy data that has been stopped: not forwarded, and the end of that mode. */
+  | 'discard_end'
   /** Forwarded; no reply is due. */
   | 'flush'
   /** CopyData: forwarded as it arrives, without being collected. */
@@ -84,6 +88,23 @@ export const CLIENT_TRANSITIONS: Readonly<Record<ClientMode, Readonly<Record<Fro
       Terminate: 'terminate',
       // The server answers any other message with an error and drops it. Whether it still is in copy-in mode when
       // the message arrives cannot be known here, so neither can whether it would run.
+      Query: 'violation',
+      Parse: 'violation',
+      Bind: 'violation',
+      Describe: 'violation',
+      Execute: 'violation',
+      Close: 'violation',
+      FunctionCall: 'violation',
+      AuthenticationResponse: 'violation',
+    },
+    copy_stopped: {
+      CopyData: 'discard',
+      CopyDone: 'discard_end',
+      CopyFail: 'discard_end',
+      Sync: 'sync',
+      Flush: 'flush',
+      Terminate: 'terminate',
+      // Not before the client has heard that its COPY failed.
       Query: 'violation',
       Parse: 'violation',
       Bind: 'violation',

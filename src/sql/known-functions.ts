@@ -202,6 +202,14 @@ export const FUNCTION_CLASSES: readonly FunctionClass[] = [
   },
   {
     access: 'admin',
+    effect: 'opaque',
+    why: 'runs SQL in another process, which no read-only mode of this session holds back',
+    hint: 'Run the inner statement itself.',
+    anySchema: true,
+    names: 'pg_background_launch pg_background_result pg_background_detach',
+  },
+  {
+    access: 'admin',
     effect: 'admin',
     why: 'changes or reads storage behind the back of the server',
     hint: null,

@@ -157,6 +157,7 @@ export const WRITES: Readonly<Record<string, readonly string[]>> = {
     "SELECT * FROM dblink('dbname=x', 'DELETE FROM orders RETURNING 1') AS t(a int)",
     "SELECT dblink_exec('dbname=x', 'DELETE FROM orders')",
     "SELECT public.dblink_connect('dbname=x')",
+    "SELECT public.pg_background_launch('DELETE FROM orders')",
     "SELECT * FROM crosstab('SELECT 1, 2, 3') AS t(a int, b int)",
     "SELECT xml_is_well_formed('x'), pg_catalog.query_to_xml('SELECT 1', true, false, '')",
   ],

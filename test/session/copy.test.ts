@@ -525,3 +525,86 @@ describe('CopyBoth, of replication', () => {
     `);
   });
 });
+
+describe('a limit reached in the middle of COPY FROM STDIN', () => {
+  const limits = { message: 60 };
+  const much = 'x'.repeat(70);
+  const fail = 'CopyFail "holdfast: a CopyData message of 74 bytes is over the limit of 60"';
+
+  test('simple: CopyFail goes to the server, its outcome to the client, the rest of the data nowhere', () => {
+    transcript(
+      `
+      > Query "COPY t FROM STDIN"
+      => Query "COPY t FROM STDIN"
+      <= CopyInResponse
+      < CopyInResponse
+      > CopyData "1\\n"
+      > CopyData "${much}"
+      > CopyData "2\\n"
+      > CopyDone
+      => CopyData "1\\n"
+      => ${fail}
+      <= ErrorResponse 57014
+      <= ReadyForQuery I
+      < ErrorResponse 57014
+      < ReadyForQuery I
+      > Query "SELECT 1"
+      => Query "SELECT 1"
+      = COPY t FROM STDIN: failed 57014
+    `,
+      limits,
+    );
+  });
+
+  test('simple: the client hears of it before it has sent all', () => {
+    transcript(
+      `
+      > Query "COPY t FROM STDIN"
+      => Query "COPY t FROM STDIN"
+      <= CopyInResponse
+      < CopyInResponse
+      > CopyData "${much}"
+      => ${fail}
+      <= ErrorResponse 57014
+      <= ReadyForQuery I
+      < ErrorResponse 57014
+      < ReadyForQuery I
+      > Query "SELECT 1"
+      => Query "SELECT 1"
+    `,
+      limits,
+    );
+  });
+
+  test('extended: everything up to Sync is discarded', () => {
+    transcript(
+      `
+      > Parse "" "COPY t FROM STDIN"
+      > Bind "" ""
+      > Execute "" 0
+      > Flush
+      => Parse "" "COPY t FROM STDIN"
+      => Bind "" ""
+      => Execute ""
+      => Flush
+      <= ParseComplete
+      <= BindComplete
+      <= CopyInResponse
+      < ParseComplete
+      < BindComplete
+      < CopyInResponse
+      > CopyData "${much}"
+      => ${fail}
+      <= ErrorResponse 57014
+      < ErrorResponse 57014
+      > CopyData "2\\n"
+      > CopyDone
+      > Sync
+      => Sync
+      <= ReadyForQuery E
+      < ReadyForQuery E
+    `,
+      limits,
+    );
+  });
+});

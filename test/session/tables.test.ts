@@ -89,6 +89,11 @@ const MODES: Readonly<Record<ClientMode, (conversation: Conversation) => void>> 
     conversation.receiveClient(frontend('Query "COPY t FROM STDIN"'));
     conversation.receiveServer(backend('CopyInResponse'));
   },
+  copy_stopped: (conversation) => {
+    conversation.receiveClient(frontend('Query "COPY t FROM STDIN"'));
+    conversation.receiveServer(backend('CopyInResponse'));
+    conversation.receiveClient(frontend(`CopyData "${'x'.repeat(10_001)}"`));
+  },
   copy_failed: (conversation) => {
     for (const line of ['Execute "" 0', 'Sync']) conversation.receiveClient(frontend(line));
     conversation.receiveServer(backend('CopyInResponse'));
