@@ -72,7 +72,7 @@ export function decisionConstant(input: DecisionConstantInput): DecisionConstant
     `"role":${jsonString(input.role)},"operation":${jsonString(input.operation)},` +
     `"relations":[${input.relations.map(relationText).join(',')}],` +
     `"sql":${jsonStringOrNull(sql.text)},"sql_sha256":"${sql.sha256}","sql_bytes":${sql.bytes.toString()},` +
-    `"verdict":"${input.verdict}",` +
+    `${sql.truncated && sql.text !== null ? '"sql_truncated":true,' : ''}"verdict":"${input.verdict}",` +
     `"matches":[${input.matches.map((match) => matchText(match, sql.redacted)).join(',')}],` +
     `"policy":${jsonString(input.policy)},"mode":"${input.mode}"}`;
   return flat(text) as DecisionConstant;

@@ -20,6 +20,8 @@ export interface RecordedSql {
   readonly sha256: string;
   /** Of the client's text, in UTF-8. */
   readonly bytes: number;
+  /** `text` is only the beginning of it. */
+  readonly truncated: boolean;
   /** Something was blotted out: what else quotes the text must not be recorded as it is. */
   readonly redacted: boolean;
 }
@@ -243,11 +245,22 @@ function findBlots(text: string, analysis: Analysis & { readonly kind: 'statemen
   const secrets: Blot[] = [];
   const literals: Blot[] = [];
   for (const statement of analysis.statements) {
-    for (const [start, end] of statement.secrets) secrets.push({ start, end, by: SECRET });
-    for (const [start, end] of statement.literals) literals.push({ start, end, by: LITERAL });
+    // Of a text whose beginning alone is at hand, some lie behind it.
+    for (const [start, end] of statement.secrets) {
+      if (start < text.length) secrets.push({ start, end, by: SECRET });
+    }
+    for (const [start, end] of statement.literals) {
+      if (start < text.length) literals.push({ start, end, by: LITERAL });
+    }
   }
   if (SECRET_WORD.test(text)) secrets.push(...blotsBySecretWord(text));
   return { secrets, literals };
+}
+
+/** Of a text of which only the beginning is at hand. */
+export interface TextDigest {
+  readonly sha256: string;
+  readonly bytes: number;
 }
 
 /**
@@ -255,27 +268,33 @@ function findBlots(text: string, analysis: Analysis & { readonly kind: 'statemen
  *
  * @param mode `full`: as it is but for secrets; `normalized`: literals as `?` too, and nothing of a text
  *   that the grammar could not read; `hash`: no text.
+ * @param whole null: `sql` is all there is; otherwise `sql` is the beginning of a text with this digest. Its
+ *   hash is then of all of it: who wants to try passwords against it must first know the rest, which is not recorded.
  */
 export function recordedSql(
   sql: string,
   analysis: Analysis,
   mode: 'full' | 'normalized' | 'hash',
+  whole: TextDigest | null = null,
 ): RecordedSql {
-  const bytes = Buffer.byteLength(sql);
+  const bytes = whole?.bytes ?? Buffer.byteLength(sql);
+  const truncated = whole !== null;
   if (analysis.kind !== 'statements') {
     const text = redactUnread(sql);
     return {
       text: mode === 'full' ? text : null,
-      sha256: hash('sha256', text, 'hex'),
+      sha256: whole?.sha256 ?? hash('sha256', text, 'hex'),
       bytes,
+      truncated,
       redacted: text !== sql,
     };
   }
   const { secrets, literals } = findBlots(sql, analysis);
   const clean = applyBlots(sql, secrets);
   const recorded = {
-    sha256: hash('sha256', clean, 'hex'),
+    sha256: whole?.sha256 ?? hash('sha256', clean, 'hex'),
     bytes,
+    truncated,
     redacted: secrets.length > 0,
   };
   switch (mode) {

@@ -2,7 +2,7 @@
  * The analysis of statements for commands, as the proxy does it: small texts here,
  * large ones in a worker thread, whose stack is deep enough for them.
  */
-import { createAnalysisPool } from '../gate/analysis-pool.js';
+import { createAnalysisPool, sharedText } from '../gate/analysis-pool.js';
 import { INLINE_LIMIT_BYTES, analyze, loadParser } from '../sql/analyze.js';
 import type { Analysis } from '../sql/facts.js';
 
@@ -23,8 +23,11 @@ export async function createAnalyzer(): Promise<Analyzer> {
     stackSizeMb: 64,
   });
   return {
-    analyze: (sql) =>
-      Buffer.byteLength(sql) <= INLINE_LIMIT_BYTES ? Promise.resolve(analyze(sql)) : pool.analyze(sql),
+    analyze: async (sql) => {
+      if (Buffer.byteLength(sql) <= INLINE_LIMIT_BYTES) return analyze(sql);
+      const { analysis } = await pool.analyze(sharedText(Buffer.from(sql)));
+      return analysis;
+    },
     close: () => pool.close(),
   };
 }

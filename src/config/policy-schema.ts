@@ -105,7 +105,8 @@ const role = closed({
   }).prefault({}),
   session: session.default({}),
   banner: z.boolean().default(true).meta({
-    description: 'whether people and programs are greeted at login with a notice that names environment, role and access',
+    description:
+      'whether people and programs are greeted at login with a notice that names environment, role and access',
   }),
   rules: rules.prefault({}),
   hold: closed({

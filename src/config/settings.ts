@@ -42,6 +42,8 @@ export interface Settings {
     readonly path: string;
     readonly durability: 'write' | 'fsync';
     readonly sql: 'full' | 'normalized' | 'hash';
+    /** Bytes of a statement that are recorded at most. */
+    readonly sqlLimit: number;
     readonly parameters: 'full' | 'hash' | 'omit';
     readonly rotate: { readonly size: number; readonly keep: number };
   };
@@ -111,6 +113,11 @@ export const settingsSchema = closed({
         'write: in the kernel before the statement is forwarded; fsync: on disk before it is forwarded',
     }),
     sql: z.enum(['full', 'normalized', 'hash']).default('full'),
+    sql_limit: size({ least: 1 * KB, most: 256 * MB })
+      .prefault('1MB')
+      .meta({
+        description: 'of a longer statement the beginning is recorded, with the size and SHA-256 of all',
+      }),
     parameters: z.enum(['full', 'hash', 'omit']).default('hash'),
     rotate: closed({
       size: size({ least: 64 * KB, most: 1024 * 1024 * MB }).prefault('100MB'),
@@ -246,6 +253,7 @@ function toSettings(raw: RawSettings, directory: string): Settings {
         raw.audit.path === undefined ? resolve('.holdfast/audit.jsonl') : resolve(directory, raw.audit.path),
       durability: raw.audit.durability,
       sql: raw.audit.sql,
+      sqlLimit: raw.audit.sql_limit,
       parameters: raw.audit.parameters,
       rotate: raw.audit.rotate,
     },

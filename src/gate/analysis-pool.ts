@@ -24,16 +24,29 @@ export interface AnalysisPoolOptions {
   readonly startDeadlineMs?: number;
 }
 
+export interface PooledAnalysis {
+  readonly analysis: Analysis;
+  /** Of the text, hex; null when no worker got to it. */
+  readonly sha256: string | null;
+}
+
 export interface AnalysisPool {
-  /** Never rejects. */
-  readonly analyze: (sql: string) => Promise<Analysis>;
+  /** `text`: UTF-8 in shared memory (sharedText). Never rejects. */
+  readonly analyze: (text: Uint8Array) => Promise<PooledAnalysis>;
   /** Ends all threads; what still waits is answered `too_complex`. */
   readonly close: () => Promise<void>;
 }
 
 interface Job {
-  readonly sql: string;
-  readonly answer: (analysis: Analysis) => void;
+  readonly text: Uint8Array;
+  readonly answer: (analysis: Analysis, sha256: string | null) => void;
+}
+
+/** A copy of `bytes` that other threads can read without another. */
+export function sharedText(bytes: Uint8Array): Buffer {
+  const text = Buffer.from(new SharedArrayBuffer(bytes.length));
+  text.set(bytes);
+  return text;
 }
 
 interface Thread {
@@ -42,6 +55,9 @@ interface Thread {
   job: Job | null;
   timer: NodeJS.Timeout | null;
 }
+
+/** A text longer than this is the last that its thread reads. */
+const REPLACE_AFTER_BYTES = 1_048_576;
 
 const TOO_DEEP = tooComplex('54001', 'the statement is too deep to be judged');
 const TOO_SLOW = tooComplex('54001', 'the statement takes too long to be judged');
@@ -77,7 +93,7 @@ export function createAnalysisPool(options: AnalysisPoolOptions): AnalysisPool {
     // While it works, the process has a reason to live; idle, it has none.
     thread.worker.ref();
     limit(thread, options.deadlineMs, TOO_SLOW);
-    thread.worker.postMessage({ id: nextId, sql: job.sql } satisfies WorkerRequest);
+    thread.worker.postMessage({ id: nextId, text: job.text } satisfies WorkerRequest);
   }
 
   function start(): void {
@@ -91,9 +107,11 @@ export function createAnalysisPool(options: AnalysisPoolOptions): AnalysisPool {
       if (thread.state === 'gone') return;
       clear(thread);
       if (reply.kind === 'analysis') {
-        thread.job?.answer(reply.analysis);
+        const size = thread.job?.text.length ?? 0;
+        thread.job?.answer(reply.analysis, reply.sha256);
         thread.job = null;
-        if (reply.broken) {
+        // A WebAssembly memory never shrinks: a thread that has read a huge text would keep hundreds of megabytes.
+        if (reply.broken || size > REPLACE_AFTER_BYTES) {
           retire(thread, TOO_DEEP);
           return;
         }
@@ -118,7 +136,7 @@ export function createAnalysisPool(options: AnalysisPoolOptions): AnalysisPool {
     thread.job = null;
     clear(thread);
     threads.delete(thread);
-    job?.answer(closed ? CLOSED : answer);
+    job?.answer(closed ? CLOSED : answer, null);
     // Ends with exit code 1 in any case: there is nothing to learn from the result.
     void thread.worker.terminate();
     if (!closed) dispatch();
@@ -131,16 +149,19 @@ export function createAnalysisPool(options: AnalysisPoolOptions): AnalysisPool {
   }
 
   return {
-    analyze(sql) {
-      if (closed) return Promise.resolve(CLOSED);
+    analyze(text) {
+      if (closed) return Promise.resolve({ analysis: CLOSED, sha256: null });
       return new Promise((resolve) => {
-        queue.push({ sql, answer: resolve });
+        const answer = (analysis: Analysis, sha256: string | null): void => {
+          resolve({ analysis, sha256 });
+        };
+        queue.push({ text, answer });
         dispatch();
       });
     },
     async close() {
       closed = true;
-      for (const job of queue.splice(0)) job.answer(CLOSED);
+      for (const job of queue.splice(0)) job.answer(CLOSED, null);
       const ending = [...threads].map((thread) => thread.worker);
       for (const thread of threads) retire(thread, CLOSED);
       await Promise.all(ending.map((worker) => worker.terminate()));

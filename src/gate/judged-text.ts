@@ -6,7 +6,7 @@
 import { decisionConstant } from '../audit/records.js';
 import type { DecisionConstant, RecordedParameters } from '../audit/records.js';
 import { recordedSql } from '../audit/redact.js';
-import type { RecordedSql } from '../audit/redact.js';
+import type { RecordedSql, TextDigest } from '../audit/redact.js';
 import type { CounterChild, Metrics } from '../metrics.js';
 import { judge } from '../policy/engine.js';
 import type { Judgement, Match, Policy, Role, Verdict } from '../policy/types.js';
@@ -45,6 +45,8 @@ export interface JudgedStatementRecord {
 export interface JudgingContext {
   readonly environment: string;
   readonly recordSql: 'full' | 'normalized' | 'hash';
+  /** Bytes of a text that are recorded at most. */
+  readonly recordLimit: number;
   readonly metrics: Metrics;
 }
 
@@ -52,7 +54,10 @@ export interface JudgedText {
   readonly scope: RoleScope;
   /** The text's bytes as Latin-1, the key of the cache; with a zero before it, which no text has, for a nested one. */
   readonly key: string;
+  /** The text, or its beginning where it is longer than what is recorded. */
   readonly sql: string;
+  /** Of the whole text, where `sql` is not all of it. */
+  readonly whole: TextDigest | null;
   readonly analysis: Analysis;
   readonly judgement: Judgement;
   readonly verdict: Verdict;
@@ -71,13 +76,14 @@ export interface Bound {
   readonly parameters: RecordedParameters | null;
 }
 
-/** Judges an analysed text. `sql` is the text itself, `bytes` its size. */
+/** Judges an analysed text. `sql` is the text itself; with `whole`, its beginning, and `whole` is of all of it. */
 export function judgeText(
   key: string,
   sql: string,
   analysis: Analysis,
   scope: RoleScope,
   context: JudgingContext,
+  whole: TextDigest | null = null,
 ): JudgedText {
   const judgement = judge(analysis, scope.role, {
     environment: context.environment,
@@ -92,7 +98,7 @@ export function judgeText(
   for (const [index, statement] of facts.entries()) {
     const changes: NameChange<Meaning>[] = [];
     for (const use of statement.names) {
-      const change = nameChange(use, sql, scope, context);
+      const change = nameChange(use, sql, scope, context, whole);
       if (change?.kind === 'define_statement') prepares.set(change.name, change.meaning);
       if (change !== null) changes.push(change);
       if (use.kind === 'execute') executes.push(use.name);
@@ -109,6 +115,7 @@ export function judgeText(
           alone ? sql : sql.slice(start, end),
           alone ? recorded.analysis : ofStatement(recorded.statements[index] ?? statement),
           recorded.mode,
+          whole,
         ),
         verdict: judgement.verdict,
         matches,
@@ -121,7 +128,7 @@ export function judgeText(
       statementRecord(scope, context, {
         operation: analysis.kind === 'statements' ? 'empty' : analysis.kind,
         facts: null,
-        sql: recordedSql(sql, recorded.analysis, recorded.mode),
+        sql: recordedSql(sql, recorded.analysis, recorded.mode, whole),
         verdict: judgement.verdict,
         matches: judgement.matches,
         changes: [],
@@ -132,6 +139,7 @@ export function judgeText(
     scope,
     key,
     sql,
+    whole,
     analysis,
     judgement,
     verdict: judgement.verdict,
@@ -222,6 +230,7 @@ export function unreadText(
     scope,
     key: '',
     sql: '',
+    whole: null,
     analysis: { kind: 'unclassified', message: operation, offset: null },
     judgement: { verdict, statements: [], matches, decisive: match, sqlstate, position: null },
     verdict,
@@ -259,13 +268,14 @@ function nameChange(
   sql: string,
   scope: RoleScope,
   context: JudgingContext,
+  whole: TextDigest | null,
 ): NameChange<Meaning> | null {
   switch (use.kind) {
     case 'prepare':
       return {
         kind: 'define_statement',
         name: use.name,
-        meaning: nested(use.statement, sql, scope, context),
+        meaning: nested(use.statement, sql, scope, context, whole),
       };
     case 'deallocate':
       return use.name === null ? { kind: 'drop_all_statements' } : { kind: 'drop_statement', name: use.name };
@@ -273,7 +283,10 @@ function nameChange(
       return {
         kind: 'define_portal',
         name: use.name,
-        meaning: { texts: [nested(use.statement, sql, scope, context)], parameters: null } satisfies Bound,
+        meaning: {
+          texts: [nested(use.statement, sql, scope, context, whole)],
+          parameters: null,
+        } satisfies Bound,
         hold: use.hold,
       };
     case 'close':
@@ -293,8 +306,9 @@ function nested(
   sql: string,
   scope: RoleScope,
   context: JudgingContext,
+  whole: TextDigest | null,
 ): JudgedText {
   const [start, end] = statement.span;
   const text = sql.slice(start, end);
-  return judgeText(`\0${text}`, text, ofStatement(statement), scope, context);
+  return judgeText(`\0${text}`, text, ofStatement(statement), scope, context, whole);
 }

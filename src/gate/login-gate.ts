@@ -149,7 +149,7 @@ function refuse(
   const record = statementRecord(scope, services, {
     operation: 'startup',
     facts: null,
-    sql: { text: null, sha256: hash('sha256', '', 'hex'), bytes: 0, redacted: false },
+    sql: { text: null, sha256: hash('sha256', '', 'hex'), bytes: 0, truncated: false, redacted: false },
     verdict: 'deny',
     matches,
     changes: [],

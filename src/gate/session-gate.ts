@@ -28,7 +28,8 @@ import type {
 } from '../session/ports.js';
 import { INLINE_LIMIT_BYTES, analyze } from '../sql/analyze.js';
 import type { Analysis } from '../sql/facts.js';
-import type { AnalysisPool } from './analysis-pool.js';
+import { sharedText } from './analysis-pool.js';
+import type { AnalysisPool, PooledAnalysis } from './analysis-pool.js';
 import { judgeText, statementRecord, unreadText } from './judged-text.js';
 import type { Bound, JudgedStatementRecord, JudgedText, JudgingContext, RoleScope } from './judged-text.js';
 import type { PolicyInForce, PolicyStore } from './policy-store.js';
@@ -87,11 +88,24 @@ interface Block {
   readonly match: Match | null;
 }
 
+/** A text that is with the analysis pool, and what it made of it. */
+interface LargeText {
+  readonly text: Buffer;
+  readonly startedAt: number;
+  result: PooledAnalysis | null;
+}
+
 type MessageKind = 'query' | 'parse' | 'bind' | 'execute' | 'function_call';
 
 const WAIT = { kind: 'wait' } as const;
 const NO_CHANGES: readonly never[] = [];
-const NO_TEXT = { text: null, sha256: hash('sha256', '', 'hex'), bytes: 0, redacted: false } as const;
+const NO_TEXT = {
+  text: null,
+  sha256: hash('sha256', '', 'hex'),
+  bytes: 0,
+  truncated: false,
+  redacted: false,
+} as const;
 /** Bind without parameters. */
 const NO_PARAMETERS: RecordedParameters | null = null;
 
@@ -115,6 +129,14 @@ const LEXER_SETTINGS: readonly (readonly [name: string, wanted: string, synonym?
   // PostgreSQL reports UNICODE under the name that it was set by, for old JDBC drivers (check_client_encoding in commands/variable.c).
   ['client_encoding', 'UTF8', 'UNICODE'],
 ];
+
+/** The first `limit` bytes, less what would cut a character in two. */
+function beginning(text: Buffer, limit: number): Buffer {
+  if (text.length <= limit) return text;
+  let end = limit;
+  while (end > 0 && ((text[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return text.subarray(0, end);
+}
 
 /** Whether it is open which of several texts would run, where one of them changes the session's names when it does. */
 function isAmbiguous(texts: readonly JudgedText[]): boolean {
@@ -142,7 +164,7 @@ export class SessionGate implements StatementGate {
   #decisions = 0;
   #recorded = false;
   /** The text that is with the analysis pool, and its analysis once that is back. */
-  #large: { readonly key: string; readonly startedAt: number; analysis: Analysis | null } | null = null;
+  #large: LargeText | null = null;
   readonly #target = createSessionTarget();
   /** Why nothing can be judged: the server has not reported the lexer's settings, or reported others. */
   #lexer: Refusal | null;
@@ -172,7 +194,7 @@ export class SessionGate implements StatementGate {
   // ---------------------------------------------------------------- messages
 
   query(bytes: Buffer, start: number, end: number, names: NameLookup): QueryAnswer {
-    const startedAt = this.#services.clock();
+    const startedAt = this.#startOfDecision();
     const judged = this.#text(bytes, start, end, startedAt);
     if (judged === null) return WAIT;
     const block = this.#block(judged) ?? this.#blockByNames(judged, names);
@@ -186,7 +208,7 @@ export class SessionGate implements StatementGate {
   }
 
   parse(_name: string, bytes: Buffer, start: number, end: number): MessageAnswer {
-    const startedAt = this.#services.clock();
+    const startedAt = this.#startOfDecision();
     const judged = this.#text(bytes, start, end, startedAt);
     if (judged === null) return WAIT;
     const block = this.#block(judged);
@@ -286,9 +308,16 @@ export class SessionGate implements StatementGate {
 
   // ---------------------------------------------------------------- analyze
 
+  /** When the message at hand was first looked at: a large text is asked about twice. */
+  #startOfDecision(): number {
+    return this.#large?.result ? this.#large.startedAt : this.#services.clock();
+  }
+
   /** The text judged for this session's role; null while it is with the analysis pool. */
   #text(bytes: Buffer, start: number, end: number, startedAt: number): JudgedText | null {
     this.#refresh();
+    const size = end - start;
+    if (size > INLINE_LIMIT_BYTES) return this.#largeText(bytes.subarray(start, end), startedAt);
     const scope = this.#scope;
     const key = bytes.toString('latin1', start, end);
     const known = scope.texts.get(key);
@@ -296,47 +325,51 @@ export class SessionGate implements StatementGate {
       this.#services.cacheHits.inc();
       return known;
     }
-    const size = end - start;
-    if (size > this.#services.statementLimit) return this.#tooLarge(bytes, start, end);
     const text = bytes.subarray(start, end);
-    if (!isUtf8(text)) {
-      return this.#unread(
-        'unreadable',
-        {
-          rule: 'encoding',
-          action: 'deny',
-          message: 'the statement is not valid UTF-8, the only encoding in which statements are judged',
-          hint: 'Set client_encoding to UTF8 and send UTF-8.',
-          offset: null,
-        },
-        '22021',
-        text,
-      );
-    }
-    const sql = text.toString('utf8');
-    let analysis: Analysis;
-    if (size <= INLINE_LIMIT_BYTES) {
-      analysis = analyze(sql);
-    } else {
-      const large = this.#large;
-      if (large?.key !== key || large.analysis === null) {
-        if (large?.key !== key) this.#analyzeElsewhere(key, sql, startedAt);
-        return null;
-      }
-      analysis = large.analysis;
-      this.#large = null;
-    }
+    if (!isUtf8(text)) return this.#notUtf8(text);
     this.#services.cacheMisses.inc();
+    const decoded = text.toString('utf8');
     // One string where both spellings agree: the text is ASCII then.
-    const judged = judgeText(
-      key,
-      sql.length === key.length ? key : sql,
-      this.#classified(analysis),
-      scope,
-      this.#services,
-    );
-    if (size <= INLINE_LIMIT_BYTES) scope.texts.set(key, judged);
+    const sql = decoded.length === key.length ? key : decoded;
+    const judged = judgeText(key, sql, this.#classified(analyze(sql)), scope, this.#services);
+    scope.texts.set(key, judged);
     return judged;
+  }
+
+  /** A text that is analysed by the pool, and never cached. The main thread does with it as little as it can. */
+  #largeText(text: Buffer, startedAt: number): JudgedText | null {
+    if (text.length > this.#services.statementLimit) return this.#tooLarge(text);
+    if (!isUtf8(text)) return this.#notUtf8(text);
+    const large = this.#large;
+    if (large?.text.equals(text) !== true) {
+      this.#analyzeElsewhere(sharedText(text), startedAt);
+      return null;
+    }
+    if (large.result === null) return null;
+    this.#large = null;
+    this.#services.cacheMisses.inc();
+    const { analysis, sha256 } = large.result;
+    const limit = this.#services.recordLimit;
+    const digest = sha256 ?? hash('sha256', text, 'hex');
+    return judgeText(
+      `\0sha256:${digest}`,
+      beginning(text, limit).toString('utf8'),
+      this.#classified(analysis),
+      this.#scope,
+      this.#services,
+      text.length > limit ? { sha256: digest, bytes: text.length } : null,
+    );
+  }
+
+  #notUtf8(text: Buffer): JudgedText {
+    const match: Match = {
+      rule: 'encoding',
+      action: 'deny',
+      message: 'the statement is not valid UTF-8, the only encoding in which statements are judged',
+      hint: 'Set client_encoding to UTF8 and send UTF-8.',
+      offset: null,
+    };
+    return this.#unread('unreadable', match, '22021', text);
   }
 
   /** Replication commands are not SQL; on a replication connection, which takes admin access, they pass as what they are. */
@@ -345,35 +378,38 @@ export class SessionGate implements StatementGate {
     return { kind: 'statements', statements: [] };
   }
 
-  #analyzeElsewhere(key: string, sql: string, startedAt: number): void {
-    const large = { key, startedAt, analysis: null as Analysis | null };
+  #analyzeElsewhere(text: Buffer, startedAt: number): void {
+    const large: LargeText = { text, startedAt, result: null };
     this.#large = large;
-    const done = (analysis: Analysis): void => {
+    void this.#services.pool.analyze(text).then((result) => {
       if (this.#large !== large) return;
-      large.analysis = analysis;
+      large.result = result;
       this.#onReady();
-    };
-    this.#services.pool.analyze(sql).then(done, () => {
-      done({ kind: 'too_complex', sqlstate: '54001', message: 'the statement could not be analysed' });
     });
   }
 
-  #tooLarge(bytes: Buffer, start: number, end: number): JudgedText {
+  #tooLarge(text: Buffer): JudgedText {
     const match: Match = {
       rule: 'too-large',
       action: 'deny',
-      message: `the statement is ${end - start} bytes long; the limit is ${this.#services.statementLimit}`,
+      message: `the statement is ${text.length} bytes long; the limit is ${this.#services.statementLimit}`,
       hint: 'Split it, or load the data with COPY. The limit is limits.statement in the settings.',
       offset: null,
     };
-    return this.#unread('too_large', match, '54000', bytes.subarray(start, end));
+    return this.#unread('too_large', match, '54000', text);
   }
 
   #unread(operation: string, match: Match | null, sqlstate: string, text?: Buffer): JudgedText {
     const sql =
       text === undefined
         ? NO_TEXT
-        : { text: null, sha256: hash('sha256', text, 'hex'), bytes: text.length, redacted: false };
+        : {
+            text: null,
+            sha256: hash('sha256', text, 'hex'),
+            bytes: text.length,
+            truncated: false,
+            redacted: false,
+          };
     return unreadText(this.#scope, this.#services, operation, match, sqlstate, sql);
   }
 
@@ -393,7 +429,7 @@ export class SessionGate implements StatementGate {
       };
       return this.#unread('unknown_statement', this.#mayDoAnything() ? null : match, INSUFFICIENT_PRIVILEGE);
     }
-    const judged = judgeText(text.key, text.sql, text.analysis, this.#scope, this.#services);
+    const judged = judgeText(text.key, text.sql, text.analysis, this.#scope, this.#services, text.whole);
     if (text.key.length <= INLINE_LIMIT_BYTES) this.#scope.texts.set(text.key, judged);
     return judged;
   }

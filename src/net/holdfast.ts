@@ -106,6 +106,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
     gate: {
       environment: settings.environment,
       recordSql: settings.audit.sql,
+      recordLimit: settings.audit.sqlLimit,
       recordParameters: settings.audit.parameters,
       metrics,
       policies,

@@ -10,7 +10,7 @@
  * uses it.
  */
 import { Socket } from 'node:net';
-import type { OnReadOpts, SocketConstructorOpts } from 'node:net';
+import type { OnReadOpts } from 'node:net';
 
 const BUFFER_BYTES = 65_536;
 /** A read of this size or more makes a socket read into a buffer of its own, one below the other ends that. */
@@ -68,7 +68,7 @@ export function readShared(socket: Socket, onBytes: BytesHandler, inUse: () => b
     readable: true,
     writable: true,
   };
-  return new Socket(options as unknown as SocketConstructorOpts);
+  return new Socket(options);
 }
 
 /**

@@ -29,7 +29,7 @@ export const INLINE_LIMIT_BYTES = 8192;
  * record of its own, where its text may be eight bytes long: without a bound, a few
  * megabytes of `SELECT 1;` would occupy the event loop for seconds and fill the heap.
  */
-export const STATEMENTS_LIMIT = 10_000;
+const STATEMENTS_LIMIT = 10_000;
 
 /**
  * Analyses one text: a Query string or the text of a Parse. The caller guarantees

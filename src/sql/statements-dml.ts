@@ -54,7 +54,13 @@ const selectStmt: Visit = (node, context, collect) => {
 };
 
 /** What `SELECT set_config(name, …) FROM pg_settings WHERE name = 'x'` has. */
-const BY_NAME: ReadonlySet<string> = new Set(['targetList', 'fromClause', 'whereClause', 'limitOption', 'op']);
+const BY_NAME: ReadonlySet<string> = new Set([
+  'targetList',
+  'fromClause',
+  'whereClause',
+  'limitOption',
+  'op',
+]);
 
 /**
  * pg_dump changes a setting only if the server has it:
@@ -72,7 +78,8 @@ function settingByName(node: Tree, context: Context): string | null {
   if (!isNameColumn(column) || values.some((value) => constant(value) === undefined)) return null;
   const { schema, name } = rangeName(range);
   if (schema === null && isCte(context.scope, name)) return null;
-  if (name !== 'pg_settings' || (schema !== null && schema !== 'pg_catalog') || range['alias'] !== undefined) return null;
+  if (name !== 'pg_settings' || (schema !== null && schema !== 'pg_catalog') || range['alias'] !== undefined)
+    return null;
   const operator = list(where['name']);
   if (where['kind'] !== 'AEXPR_OP' || operator.length !== 1 || stringNode(operator[0]) !== '=') return null;
   return isNameColumn(where['lexpr']) ? (constant(where['rexpr']) ?? null) : null;

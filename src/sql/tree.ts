@@ -61,7 +61,15 @@ export function stringNode(value: unknown): string {
 }
 
 /** Types whose input keeps a constant's text as it is, as far as whoever reads the constant can tell. */
-const PLAIN_TYPES: ReadonlySet<string> = new Set(['text', 'varchar', 'bool', 'int2', 'int4', 'int8', 'unknown']);
+const PLAIN_TYPES: ReadonlySet<string> = new Set([
+  'text',
+  'varchar',
+  'bool',
+  'int2',
+  'int4',
+  'int8',
+  'unknown',
+]);
 
 /**
  * Whether a cast leaves a constant as it is spelled. `'role.x'::varchar(4)` does not:
@@ -72,7 +80,12 @@ function keepsText(cast: Tree): boolean {
   const names = list(type['names']).map(stringNode);
   const name = names[names.length - 1] ?? '';
   const builtIn = names.length === 1 || (names.length === 2 && names[0] === 'pg_catalog');
-  return builtIn && PLAIN_TYPES.has(name) && list(type['typmods']).length === 0 && list(type['arrayBounds']).length === 0;
+  return (
+    builtIn &&
+    PLAIN_TYPES.has(name) &&
+    list(type['typmods']).length === 0 &&
+    list(type['arrayBounds']).length === 0
+  );
 }
 
 /** A constant as its text: strings, numbers, booleans, plain casts of these. `undefined`: not a constant; null: the constant NULL. */

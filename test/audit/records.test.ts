@@ -26,6 +26,7 @@ const sql: RecordedSql = {
   text: `DELETE FROM "${nasty}"`,
   sha256: 'f'.repeat(64),
   bytes: 21,
+  truncated: false,
   redacted: false,
 };
 

@@ -43,6 +43,7 @@ describe('a text that the grammar read', () => {
       text: sql,
       sha256: sha256(sql),
       bytes: sql.length + 1,
+      truncated: false,
       redacted: false,
     });
   });
@@ -63,6 +64,7 @@ describe('a text that the grammar read', () => {
       text: clean,
       sha256: sha256(clean),
       bytes: sql.length,
+      truncated: false,
       redacted: true,
     });
     expect(recordedSql(sql, analysis, 'normalized').text).toBe(`ALTER ROLE app PASSWORD '***' VALID UNTIL ?`);
@@ -134,6 +136,7 @@ describe('a text that the grammar could not read', () => {
       text: 'SELEC 1',
       sha256: sha256('SELEC 1'),
       bytes: 7,
+      truncated: false,
       redacted: false,
     });
     expect(recordedSql('SELEC 1', unread, 'normalized')).toMatchObject({
@@ -153,6 +156,7 @@ describe('a text that the grammar could not read', () => {
         text: clean,
         sha256: sha256(clean),
         bytes: sql.length,
+        truncated: false,
         redacted: true,
       });
     }
@@ -161,5 +165,33 @@ describe('a text that the grammar could not read', () => {
   it('survives quotes that do not end', () => {
     expect(recordedSql(`SELECT 'secret`, unread, 'full').text).toBe(`SELECT '***' ***`);
     expect(recordedSql(`SELECT "a /* password`, unread, 'full').text).toBe(`SELECT "a /* password ***`);
+  });
+});
+
+describe('the beginning of a text too long to be recorded', () => {
+  const whole = { sha256: sha256('all of it'), bytes: 5_000_000 };
+
+  it('has the size and hash of all of it', () => {
+    const sql = "INSERT INTO t VALUES ('x'";
+    expect(recordedSql(sql, analysed(sql), 'full', whole)).toEqual({
+      text: sql,
+      sha256: whole.sha256,
+      bytes: whole.bytes,
+      truncated: true,
+      redacted: false,
+    });
+  });
+
+  it('has no mark for a secret that lies behind it, and the mark of one that is in it', () => {
+    const sql = "ALTER ROLE a PASSWORD 'hush'; ALTER ROLE b PAS";
+    const analysis = analysed(sql, { secrets: [`'hush'`] });
+    if (analysis.kind !== 'statements') throw new Error('no statements');
+    const [statement] = analysis.statements;
+    if (statement === undefined) throw new Error('no statement');
+    const behind = { ...statement, secrets: [...statement.secrets, [80, 90] as const] };
+    const withBoth = { kind: 'statements', statements: [behind] } as const;
+    expect(recordedSql(sql, withBoth, 'full', whole).text).toBe(
+      "ALTER ROLE a PASSWORD '***'; ALTER ROLE b PAS",
+    );
   });
 });

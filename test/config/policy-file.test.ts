@@ -30,7 +30,7 @@ describe('a good policy', () => {
     const text = HEAD;
     expect(policy(text)).toEqual({
       mode: 'enforce',
-      roles: [{ name: 'app', match: {}, access: 'read', limits: {}, session: {}, rules: {} }],
+      roles: [{ name: 'app', match: {}, access: 'read', limits: {}, banner: true, session: {}, rules: {} }],
       approvers: [],
       sha256: createHash('sha256').update(text).digest('hex'),
     });
@@ -45,6 +45,7 @@ roles:
     match: { users: [shop_app, "svc_*"], databases: ["*"], applications: [checkout], networks: ["10.0.0.0/8"] }
     access: write
     limits: { connections: 20, connections_percent: 12.5 }
+    banner: false
     session: { statement_timeout: 30s, Work_Mem: 64MB, jit: false, extra_float_digits: 2, holdfast.x: y }
     rules:
       default: warn
@@ -70,6 +71,7 @@ approvers:
         },
         access: 'write',
         limits: { connections: 20, connectionsPercent: 12.5 },
+        banner: false,
         session: {
           statement_timeout: '30s',
           work_mem: '64MB',
@@ -134,7 +136,7 @@ describe('a bad policy is refused, with the place and the word', () => {
     [
       'unknown key that is close to nothing',
       oneRole('colour: red'),
-      ['4:5: unknown key "colour"; known are name, match, access, limits, session, rules, hold'],
+      ['4:5: unknown key "colour"; known are name, match, access, limits, session, banner, rules, hold'],
     ],
     ['wrong type', oneRole('rules: 3'), ['4:12: expected a mapping, found 3']],
     ['nothing', oneRole('match:'), ['4:11: expected a mapping, found nothing']],

@@ -29,6 +29,7 @@ describe('settings', () => {
         path: path.resolve('.holdfast/audit.jsonl'),
         durability: 'write',
         sql: 'full',
+        sqlLimit: 1_048_576,
         parameters: 'hash',
         rotate: { size: 100 * 1024 ** 2, keep: 10 },
       },

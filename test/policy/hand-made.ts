@@ -37,7 +37,16 @@ export function statements(...list: readonly StatementFacts[]): Analysis {
 }
 
 export function role(partial: Partial<Role> = {}): Role {
-  return { name: 'tester', match: {}, access: 'admin', limits: {}, banner: true, session: {}, rules: {}, ...partial };
+  return {
+    name: 'tester',
+    match: {},
+    access: 'admin',
+    limits: {},
+    banner: true,
+    session: {},
+    rules: {},
+    ...partial,
+  };
 }
 
 export const table = (

@@ -58,7 +58,7 @@ export function raw(type: string, body: Buffer | string = ''): Buffer {
   return bytes;
 }
 
-export function int16(value: number): Buffer {
+function int16(value: number): Buffer {
   const bytes = Buffer.alloc(2);
   bytes.writeUInt16BE(value);
   return bytes;

@@ -1,10 +1,7 @@
 /** The pool of worker threads that analyse large statements, as it ships: from dist. */
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  createAnalysisPool,
-  type AnalysisPool,
-  type AnalysisPoolOptions,
-} from '../../src/gate/analysis-pool.js';
+import { createAnalysisPool, sharedText, type AnalysisPoolOptions } from '../../src/gate/analysis-pool.js';
+import type { Analysis } from '../../src/sql/facts.js';
 
 const workerUrl = new URL('../../dist/sql/worker.js', import.meta.url);
 /** A worker out of a string. */
@@ -13,9 +10,18 @@ const READY = "import { parentPort } from 'node:worker_threads'; parentPort.post
 /** A worker that takes a text and never answers. */
 const SILENT = `${READY} parentPort.on('message', () => {});`;
 
-let pool: AnalysisPool | null = null;
-function create(options: Partial<AnalysisPoolOptions> = {}): AnalysisPool {
-  pool = createAnalysisPool({ size: 2, workerUrl, deadlineMs: 15_000, stackSizeMb: 64, ...options });
+interface Pool {
+  readonly analyze: (sql: string) => Promise<Analysis>;
+  readonly close: () => Promise<void>;
+}
+
+let pool: Pool | null = null;
+function create(options: Partial<AnalysisPoolOptions> = {}): Pool {
+  const created = createAnalysisPool({ size: 2, workerUrl, deadlineMs: 15_000, stackSizeMb: 64, ...options });
+  pool = {
+    analyze: async (sql) => (await created.analyze(sharedText(Buffer.from(sql)))).analysis,
+    close: () => created.close(),
+  };
   return pool;
 }
 afterEach(async () => {

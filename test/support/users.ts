@@ -23,6 +23,9 @@ export async function createUser(purpose: string, database: string): Promise<Tes
   }, database);
   return {
     name,
-    drop: () => withClient(async (client) => void (await client.query(`DROP ROLE IF EXISTS ${quoted}`))),
+    drop: () =>
+      withClient(async (client) => {
+        await client.query(`DROP ROLE IF EXISTS ${quoted}`);
+      }),
   };
 }
