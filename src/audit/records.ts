@@ -212,8 +212,6 @@ export interface SessionOpen {
   readonly role: string;
   /** The TLS version of the client's connection such as `TLSv1.3`; null without TLS. */
   readonly tls: string | null;
-  /** The server's process id for this session, null where it sent no BackendKeyData. */
-  readonly backendPid: number | null;
   readonly policy: string;
   readonly mode: 'enforce' | 'observe';
 }
@@ -221,7 +219,6 @@ export interface SessionOpen {
 export function sessionOpenBody(input: SessionOpen): string {
   return (
     `"kind":"session_open",${input.session},"role":${jsonString(input.role)},"tls":${jsonStringOrNull(input.tls)},` +
-    `"backend_pid":${input.backendPid === null ? 'null' : input.backendPid.toString()},` +
     `"policy":${jsonString(input.policy)},"mode":"${input.mode}"}`
   );
 }

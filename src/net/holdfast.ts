@@ -185,6 +185,8 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         await admin.close();
         await pool.close();
         await audit.close();
+        // A copy of the last seal, outside the log: it proves later that the log was not cut off.
+        logger.info({ seq: audit.head.seq, seal: audit.head.sha256 }, 'the audit log is closed');
       },
     };
   } catch (error) {

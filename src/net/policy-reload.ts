@@ -38,6 +38,7 @@ export function watchPolicy(options: PolicyReloadOptions): PolicyReload {
       const policy = await loadPolicy(file, process.env);
       if (policy.sha256 === previous) {
         metrics.policyReloads.child('unchanged').inc();
+        log.info({ policy: policy.sha256 }, 'the policy file says what is in force already');
         return;
       }
       policies.replace(policy);

@@ -172,7 +172,6 @@ describe('the other kinds', () => {
       session,
       role: 'app',
       tls: 'TLSv1.3',
-      backendPid: 77,
       policy: 'a',
       mode: 'observe',
     } as const;
@@ -181,7 +180,6 @@ describe('the other kinds', () => {
       ...who,
       role: 'app',
       tls: 'TLSv1.3',
-      backend_pid: 77,
       policy: 'a',
       mode: 'observe',
     });

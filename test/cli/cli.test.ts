@@ -332,7 +332,7 @@ describe('holdfast audit verify', () => {
     const whole = await run(['audit', 'verify', log]);
     expect(whole.stderr).toBe('');
     expect(whole).toMatchObject({ status: 0 });
-    expect(whole.stdout).toMatch(/^ok: \d+ records, \d+ seals?\n$/);
+    expect(whole.stdout).toMatch(/^ok: \d+ records, \d+ seals?\nlast seal: [0-9a-f]{64}\n$/);
 
     const changed = file('changed.jsonl', readFileSync(log, 'utf8').replace('"loaded"', '"LOADED"'));
     const broken = await run(['audit', 'verify', changed]);

@@ -1,0 +1,158 @@
+/**
+ * What one session hands to the audit log about its statements: a decision for each,
+ * and the outcome of each that passed, with the counters that go with them.
+ *
+ * Law: this file numbers the session's decisions, and nothing else makes their ids.
+ * It decides nothing: what it is told is what it records. It does not wait for a
+ * record to be durable; whoever forwards bytes asks takeRecorded() and waits.
+ */
+import { decisionBody, outcomeBody, recordedParameters } from '../audit/records.js';
+import type { RecordedParameters, SessionConstant } from '../audit/records.js';
+import type { AuditLog } from '../audit/writer.js';
+import type { CounterChild, HistogramChild } from '../metrics.js';
+import type { Match } from '../policy/types.js';
+import { bindParameters } from '../protocol/frontend.js';
+import type { Ending } from '../session/ports.js';
+import { statementRecord } from './judged-text.js';
+import type { JudgedStatementRecord, JudgedText, JudgingContext } from './judged-text.js';
+
+export interface RecorderServices extends JudgingContext {
+  readonly audit: AuditLog;
+  readonly recordParameters: 'full' | 'hash' | 'omit';
+  /** Milliseconds on a clock that never goes back. */
+  readonly clock: () => number;
+  readonly decisionSeconds: HistogramChild;
+  readonly decisionRecords: CounterChild;
+  readonly outcomeRecords: CounterChild;
+}
+
+/** One execution, from the decision that let it through to its outcome. */
+export interface Run {
+  readonly decision: string;
+  readonly startedAt: number;
+  readonly record: JudgedStatementRecord;
+}
+
+export type MessageKind = 'query' | 'parse' | 'bind' | 'execute' | 'function_call';
+
+const NO_CHANGES: readonly never[] = [];
+/** Bind without parameters. */
+const NO_PARAMETERS: RecordedParameters | null = null;
+
+export class Recorder {
+  readonly #services: RecorderServices;
+  readonly #session: string;
+  readonly #constant: SessionConstant;
+  #decisions = 0;
+  #recorded = false;
+
+  /** @param session the session's id, with which those of its decisions begin */
+  constructor(services: RecorderServices, session: string, constant: SessionConstant) {
+    this.#services = services;
+    this.#session = session;
+    this.#constant = constant;
+  }
+
+  /** Decisions made so far. */
+  get decisions(): number {
+    return this.#decisions;
+  }
+
+  /** The id of the latest decision. */
+  get lastDecision(): string {
+    return `${this.#session}-${this.#decisions}`;
+  }
+
+  /** Whether decisions were handed to the audit log since this was last asked. */
+  takeRecorded(): boolean {
+    const recorded = this.#recorded;
+    this.#recorded = false;
+    return recorded;
+  }
+
+  /** Records one statement's decision. `startedAt`: when its message was first looked at. */
+  decision(
+    record: JudgedStatementRecord,
+    message: MessageKind,
+    parameters: RecordedParameters | null,
+    startedAt: number,
+  ): Run {
+    const { audit, clock, decisionSeconds, decisionRecords } = this.#services;
+    this.#decisions += 1;
+    const decision = this.lastDecision;
+    audit.append(
+      decisionBody(record.decision, {
+        id: decision,
+        session: this.#constant,
+        protocol: message === 'query' || message === 'function_call' ? 'simple' : 'extended',
+        message,
+        parameters,
+      }),
+    );
+    this.#recorded = true;
+    record.decisions.inc();
+    for (const matched of record.ruleMatches) matched.inc();
+    decisionRecords.inc();
+    const now = clock();
+    decisionSeconds.observe((now - startedAt) / 1000);
+    return { decision, startedAt: now, record };
+  }
+
+  /**
+   * Records that every statement of a text is refused.
+   * @param match why, where it is for another reason than the text's own judgement
+   */
+  refusal(
+    judged: JudgedText,
+    match: Match | null,
+    message: MessageKind,
+    parameters: RecordedParameters | null,
+    startedAt: number,
+  ): void {
+    for (const record of judged.statements) {
+      this.decision(
+        match === null ? record : this.#refused(judged, record, match),
+        message,
+        parameters,
+        startedAt,
+      );
+    }
+  }
+
+  /** The record of a statement that is refused for another reason than its own judgement. */
+  #refused(judged: JudgedText, record: JudgedStatementRecord, match: Match): JudgedStatementRecord {
+    return statementRecord(judged.scope, this.#services, {
+      operation: record.operation,
+      facts: record.facts,
+      sql: record.sql,
+      verdict: match.action,
+      matches: [match, ...judged.judgement.matches],
+      changes: NO_CHANGES,
+    });
+  }
+
+  /** Records how an execution ended, at `now`. */
+  outcome(run: Run, { rows, sqlstate, skipped }: Ending, now: number): void {
+    const { audit, outcomeRecords } = this.#services;
+    if (rows !== null) run.record.rows.inc(rows);
+    audit.append(
+      outcomeBody({
+        decision: run.decision,
+        rows,
+        impact: null,
+        sqlstate,
+        skipped,
+        durationMs: now - run.startedAt,
+      }),
+    );
+    outcomeRecords.inc();
+  }
+
+  /** What is recorded of a Bind's parameters; `bytes[start, end)`: their formats and values. */
+  parameters(bytes: Buffer, start: number, end: number): RecordedParameters | null {
+    const mode = this.#services.recordParameters;
+    if (mode === 'omit') return NO_PARAMETERS;
+    const { formats, values } = bindParameters(bytes, start, end);
+    return values.length === 0 ? NO_PARAMETERS : recordedParameters(values, formats, mode);
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * What each of the server's messages means for the requests under way: which of them
+ * it answers, what has happened by it, and that the gate hears how executions ended.
+ *
+ * Law: a reply belongs to the oldest entry of the queue; one that does not fit it ends
+ * the session. Only here do names change their meaning and the transaction its status,
+ * by the server's word. How requests are judged, and bytes cut, is not known here.
+ */
+import type { Refusal } from '../errors.js';
+import {
+  commandRows,
+  decodeParameterStatus,
+  decodeReadyForQuery,
+  errorSqlstate,
+  isFatal,
+} from '../protocol/backend.js';
+import { BACKEND, BACKEND_NAMES } from '../protocol/constants.js';
+import type { TransactionStatus } from '../protocol/constants.js';
+import { ProtocolViolation } from '../protocol/violation.js';
+import type { CopyIn } from './copy-in.js';
+import type { ConversationPorts, Execution } from './ports.js';
+import type { Reply } from './replies.js';
+import type { ServerMessages } from './server-stream.js';
+import type { ConversationState } from './state.js';
+import { SERVER_ACTIONS } from './transitions.js';
+import type { ServerAction } from './transitions.js';
+
+export class Outcomes implements ServerMessages {
+  readonly #state: ConversationState;
+  readonly #copyIn: CopyIn;
+  readonly #ports: Pick<ConversationPorts, 'gate' | 'requestEnded'>;
+  /** The server itself has told the client why it ends the connection (a FATAL error). */
+  goodbye = false;
+  /** A server message showed that the session must end, once what came before has been passed on. */
+  failure: Refusal | null = null;
+  /** The refusal that takes the place of the server's error, once what came before it has been passed on. */
+  #refusal: Refusal | null = null;
+  /** Requests that ended in the bytes at hand, reported when those bytes have been passed on. */
+  #ended: TransactionStatus[] = [];
+
+  constructor(
+    state: ConversationState,
+    copyIn: CopyIn,
+    ports: Pick<ConversationPorts, 'gate' | 'requestEnded'>,
+  ) {
+    this.#state = state;
+    this.#copyIn = copyIn;
+    this.#ports = ports;
+  }
+
+  get over(): boolean {
+    return this.#state.over;
+  }
+
+  takeRefusal(): Refusal | null {
+    const refusal = this.#refusal;
+    this.#refusal = null;
+    return refusal;
+  }
+
+  /** Not before the ReadyForQuery has been passed on: whoever hears of it may end the session. */
+  passedOn(): void {
+    const ended = this.#ended;
+    if (ended.length === 0) return;
+    this.#ended = [];
+    for (const status of ended) this.#ports.requestEnded(status);
+  }
+
+  /** Entry that the next reply belongs to: markers without a reply, and Syncs that the server ignored, are passed over. */
+  #head(type: number): Reply | undefined {
+    for (;;) {
+      const head = this.#state.replies.at(0);
+      if (head === undefined) return undefined;
+      const passed = head.kind === 'end_copy' || (head.optional && type !== BACKEND.ReadyForQuery);
+      if (!passed) return head;
+      this.#state.replies.shift();
+    }
+  }
+
+  message(bytes: Buffer, position: number, total: number): boolean {
+    const type = bytes[position] ?? 0;
+    const start = position + 5;
+    const end = position + total;
+    if (type === BACKEND.NoticeResponse || type === BACKEND.NotificationResponse) return true;
+    if (type === BACKEND.ParameterStatus) {
+      this.#parameter(bytes, start, end);
+      return true;
+    }
+    if (type === BACKEND.ErrorResponse && isFatal(bytes, start, end)) {
+      this.goodbye = true;
+      return true;
+    }
+    const head = this.#head(type);
+    const kind = head === undefined || head.kind === 'end_copy' ? 'nothing' : head.kind;
+    const action: ServerAction | undefined = SERVER_ACTIONS[kind][type];
+    switch (action) {
+      case 'relay':
+        return true;
+      case 'parameter':
+        return true;
+      case 'finish':
+        this.#state.replies.shift();
+        if (head !== undefined) this.#finish(head, type, bytes, start, end);
+        return true;
+      case 'statement':
+        if (head !== undefined) this.#statementComplete(head, type, bytes, start, end);
+        return true;
+      case 'query_error':
+        if (head !== undefined) this.#queryError(head, errorSqlstate(bytes, start, end));
+        return true;
+      case 'pipeline_error':
+        if (head !== undefined) this.#endExecution(head.execution, errorSqlstate(bytes, start, end));
+        this.#skipToSync();
+        return true;
+      case 'refuse_query':
+        this.#refusal = head?.refusal ?? null;
+        return false;
+      case 'refuse_message':
+        this.#refusal = head?.refusal ?? null;
+        this.#skipToSync();
+        return false;
+      case 'copy_in':
+        if (head !== undefined) this.#copyIn.started(head);
+        return true;
+      case 'ready':
+        this.#state.replies.shift();
+        this.#ready(head, decodeReadyForQuery(bytes, start, end));
+        return true;
+      case 'violation':
+      case undefined:
+        throw new ProtocolViolation(
+          `unexpected ${BACKEND_NAMES[type] ?? `message type ${type}`} from the server (${kind} was due)`,
+        );
+    }
+  }
+
+  #parameter(bytes: Buffer, start: number, end: number): void {
+    const [name, value] = decodeParameterStatus(bytes, start, end);
+    this.failure ??= this.#ports.gate.parameter(name, value);
+  }
+
+  #finish(head: Reply, type: number, bytes: Buffer, start: number, end: number): void {
+    for (const change of head.changes) this.#state.names.confirm(change);
+    if (head.execution !== null) {
+      const rows = type === BACKEND.CommandComplete ? commandRows(bytes, start, end) : null;
+      this.#ports.gate.ended(head.execution, { rows, sqlstate: null, skipped: false });
+    }
+    if (head.copying) this.#copyIn.succeeded();
+  }
+
+  #statementComplete(head: Reply, type: number, bytes: Buffer, start: number, end: number): void {
+    const statement = head.statements[head.next];
+    head.next += 1;
+    if (statement === undefined) return;
+    // Its portal was the unnamed one, and took the place of any before it.
+    if (type === BACKEND.CommandComplete) this.#state.names.confirm({ kind: 'drop_portal', name: '' });
+    for (const change of statement.changes) this.#state.names.confirm(change);
+    if (statement.execution !== null) {
+      const rows = type === BACKEND.CommandComplete ? commandRows(bytes, start, end) : null;
+      this.#ports.gate.ended(statement.execution, { rows, sqlstate: null, skipped: false });
+    }
+    if (head.copying) this.#copyIn.succeeded(1);
+    head.copying = false;
+  }
+
+  #queryError(head: Reply, sqlstate: string): void {
+    this.#endExecution(head.execution, sqlstate);
+    const failed = head.statements[head.next];
+    if (failed !== undefined) {
+      this.#endExecution(failed.execution, sqlstate);
+      const last = head.next === head.statements.length - 1;
+      for (const change of failed.changes) {
+        if (last) this.#state.names.doubt(change);
+        else this.#state.names.abandon(change);
+      }
+    }
+    head.next += 1;
+    for (; head.next < head.statements.length; head.next++)
+      this.#abandonStatement(head.statements[head.next]);
+    if (head.copying) this.#copyIn.failed();
+    head.copying = false;
+  }
+
+  #endExecution(execution: Execution | null, sqlstate: string): void {
+    if (execution !== null) this.#ports.gate.ended(execution, { rows: null, sqlstate, skipped: false });
+  }
+
+  #abandonStatement(statement: Reply['statements'][number] | undefined): void {
+    if (statement === undefined) return;
+    for (const change of statement.changes) this.#state.names.abandon(change);
+    if (statement.execution !== null) {
+      this.#ports.gate.ended(statement.execution, { rows: null, sqlstate: null, skipped: true });
+    }
+  }
+
+  /** The server will not do what `item` asked for. */
+  abandon(item: Reply): void {
+    for (const change of item.changes) this.#state.names.abandon(change);
+    if (item.execution !== null) {
+      this.#ports.gate.ended(item.execution, { rows: null, sqlstate: null, skipped: true });
+    }
+    for (; item.next < item.statements.length; item.next++)
+      this.#abandonStatement(item.statements[item.next]);
+  }
+
+  /** An extended-protocol message failed: the server reads and ignores everything up to the next Sync. */
+  #skipToSync(): void {
+    const failed = this.#state.replies.shift();
+    if (failed !== undefined) {
+      for (const change of failed.changes) this.#state.names.abandon(change);
+      if (failed.copying) this.#copyIn.failed();
+    }
+    for (;;) {
+      const head = this.#state.replies.at(0);
+      if (head === undefined) {
+        // The Sync is still to come; what the client sends before it would be ignored.
+        this.#state.mode = 'skipping';
+        return;
+      }
+      if (head.kind === 'sync') {
+        if (head.optional) this.#copyIn.failedWithinSyncs();
+        return;
+      }
+      this.#state.replies.shift();
+      this.abandon(head);
+    }
+  }
+
+  #ready(head: Reply | undefined, status: TransactionStatus): void {
+    this.#state.status = status;
+    if (head !== undefined) {
+      // A Query string that ended early, by an error, has nothing left to confirm.
+      for (; head.next < head.statements.length; head.next++)
+        this.#abandonStatement(head.statements[head.next]);
+      if (head.kind === 'function_call' && head.next === 0 && head.execution !== null) {
+        this.#ports.gate.ended(head.execution, { rows: null, sqlstate: null, skipped: false });
+      }
+      if (head.kind === 'query' || head.kind === 'refused_query') {
+        // Every simple Query drops the unnamed statement before it is parsed (exec_simple_query in tcop/postgres.c).
+        this.#state.names.confirm({ kind: 'drop_statement', name: '' });
+      }
+      this.#copyIn.dropEnds();
+      // Whether this ReadyForQuery was for the optional Sync cannot be told, so the one behind it is optional, too.
+      const next = this.#state.replies.at(0);
+      if (head.optional && next?.kind === 'sync') next.optional = true;
+    }
+    if (status === 'I') this.#state.names.transactionEnded();
+    if (this.#state.mode === 'copy_failed') this.#state.mode = 'ready';
+    this.#ended.push(status);
+  }
+}
