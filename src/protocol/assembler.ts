@@ -3,10 +3,11 @@
  * arrived, never with what a length word announces.
  */
 
-const INITIAL_BYTES = 512;
+/** Most messages that come in pieces are small, and these come out of Node's shared pool. */
+const INITIAL_BYTES = 128;
 
 export class MessageAssembler {
-  #bytes: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+  #bytes: Buffer = Buffer.allocUnsafe(INITIAL_BYTES);
   #size = 0;
 
   /** Bytes collected so far. */

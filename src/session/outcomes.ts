@@ -91,8 +91,7 @@ export class Outcomes implements ServerMessages {
       return true;
     }
     const head = this.#head(type);
-    const kind = head === undefined || head.kind === 'end_copy' ? 'nothing' : head.kind;
-    const action: ServerAction | undefined = SERVER_ACTIONS[kind][type];
+    const action: ServerAction | undefined = (head?.actions ?? SERVER_ACTIONS.nothing)[type];
     switch (action) {
       case 'relay':
         return true;
@@ -129,7 +128,7 @@ export class Outcomes implements ServerMessages {
       case 'violation':
       case undefined:
         throw new ProtocolViolation(
-          `unexpected ${BACKEND_NAMES[type] ?? `message type ${type}`} from the server (${kind} was due)`,
+          `unexpected ${BACKEND_NAMES[type] ?? `message type ${type}`} from the server (${head?.kind ?? 'nothing'} was due)`,
         );
     }
   }

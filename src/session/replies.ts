@@ -5,11 +5,14 @@
 import type { Refusal } from '../errors.js';
 import type { NameChange } from './names.js';
 import type { Execution, Meaning, PassedStatement } from './ports.js';
-import type { ReplyKind } from './transitions.js';
+import { SERVER_ACTIONS } from './transitions.js';
+import type { ReplyKind, ServerAction } from './transitions.js';
 
 export interface Reply {
   /** `end_copy` marks a CopyDone or CopyFail that the client sent before the server asked for data; it gets no reply. */
   readonly kind: ReplyKind | 'end_copy';
+  /** What each of the server's messages means while this reply is due, by type byte. */
+  readonly actions: readonly (ServerAction | undefined)[];
   /** Query: its statements, and the index of the one that the server is at. */
   readonly statements: readonly PassedStatement[];
   next: number;
@@ -40,6 +43,7 @@ export function reply(
 ): Reply {
   return {
     kind,
+    actions: SERVER_ACTIONS[kind === 'end_copy' ? 'nothing' : kind],
     statements: parts.statements ?? NONE,
     next: 0,
     execution: parts.execution ?? null,
