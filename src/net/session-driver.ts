@@ -11,6 +11,7 @@ import { sessionCloseBody, sessionConstant } from '../audit/records.js';
 import type { SessionConstant } from '../audit/records.js';
 import type { Refusal } from '../errors.js';
 import type { AdmittedLogin } from '../gate/login-gate.js';
+import type { Role } from '../policy/types.js';
 import { noticeResponse, readyForQuery } from '../protocol/encode.js';
 import type { Cancellable } from './cancellation.js';
 import type { ServerKey } from './cancel-forwarding.js';
@@ -40,7 +41,9 @@ export class SessionDriver implements Cancellable, LiveSession {
   secret: Buffer = Buffer.alloc(0);
   readonly #services: SessionServices;
   readonly #client: Socket;
-  readonly #admitted: AdmittedLogin;
+  readonly #role: Role;
+  /** null once the session is open: most of it is what the client sent at login, which an idle session need not keep. */
+  #admitted: AdmittedLogin | null;
   readonly #constant: SessionConstant;
   readonly #openedAt: number;
   /** null once the session is open. */
@@ -63,6 +66,7 @@ export class SessionDriver implements Cancellable, LiveSession {
       () => true,
     );
     this.#admitted = admitted;
+    this.#role = admitted.scope.role;
     this.id = id;
     this.#openedAt = services.gate.clock();
     const { user, database, application } = admitted.login;
@@ -143,7 +147,10 @@ export class SessionDriver implements Cancellable, LiveSession {
 
   #converse({ upstream, login, status, early, unread }: Opened): void {
     const services = this.#services;
-    const { scope, backstop, replication, banner } = this.#admitted;
+    const admitted = this.#admitted;
+    if (admitted === null) return;
+    this.#admitted = null;
+    const { scope, backstop, replication, banner } = admitted;
     const relay = new SessionRelay(
       services,
       {
@@ -151,7 +158,7 @@ export class SessionDriver implements Cancellable, LiveSession {
         upstream: upstream.socket,
         gated: {
           id: this.id,
-          login: this.#admitted.login,
+          login: admitted.login,
           constant: this.#constant,
           scope,
           replication,
@@ -302,6 +309,6 @@ export class SessionDriver implements Cancellable, LiveSession {
       }),
     );
     this.#services.auditRecords.child('session_close').inc();
-    this.#services.left(this.#admitted.scope.role);
+    this.#services.left(this.#role);
   }
 }
