@@ -14,6 +14,7 @@ import type { Notice } from '../protocol/encode.js';
 import type { RoleScope } from './judged-text.js';
 import { statementRecord } from './judged-text.js';
 import type { GateServices } from './session-gate.js';
+import { NO_ROLE } from './session-role.js';
 import { INSUFFICIENT_PRIVILEGE, banner } from './words.js';
 
 /** A login that the policy accepts, and what follows from it. */
@@ -29,16 +30,6 @@ export interface AdmittedLogin {
   /** null: the role is not greeted. */
   readonly banner: Notice | null;
 }
-
-const NO_ROLE: Role = {
-  name: 'none',
-  match: {},
-  access: 'none',
-  limits: {},
-  banner: false,
-  session: {},
-  rules: {},
-};
 
 /** Values of `replication` that PostgreSQL reads as false (parse_bool, and its prefixes). */
 const PLAIN_FALSE = /^(?:0|f|fa|fal|fals|false|n|no|of|off)$/i;

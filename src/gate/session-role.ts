@@ -10,8 +10,8 @@ import type { Login, Role } from '../policy/types.js';
 import type { RoleScope } from './judged-text.js';
 import type { PolicyInForce, PolicyStore } from './policy-store.js';
 
-/** Stands in when a reload left a session without a role. */
-const NO_ROLE: Role = {
+/** Stands in where no role matches: a login that is refused, a session that a reload left without one. */
+export const NO_ROLE: Role = {
   name: 'none',
   match: {},
   access: 'none',

@@ -140,7 +140,7 @@ export function backstopGone(): Refusal {
     severity: 'FATAL',
     sqlstate: INSUFFICIENT_PRIVILEGE,
     message: 'holdfast: default_transaction_read_only was switched off in a read-only session, which ends it',
-    hint: 'Something that the statement called changed the setting.',
+    hint: 'Something that a statement called changed the setting, or a pooler before the server did not take it over at login.',
     routine: 'holdfast/read-only',
   };
 }
