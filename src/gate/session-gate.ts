@@ -279,27 +279,33 @@ export class SessionGate implements StatementGate {
     return this.#target.says(environment, clock() - TARGET_VALID_MS);
   }
 
-  /** EXECUTE and FETCH are judged by what the name stands for: by everything that it may stand for. */
+  /**
+   * EXECUTE and FETCH are judged by what the name stands for: by everything that it may stand for, and where that is
+   * an EXECUTE again (a Parse may be one), by what that one's name stands for.
+   */
   #blockByNames(judged: JudgedText, names: NameLookup): Block | null {
     if (judged.executes.length === 0 && judged.fetches.length === 0) return null;
     if (this.#role.observing) return null;
-    const texts: JudgedText[] = [];
-    for (const name of judged.executes) {
-      const meanings = names.statements(name) as readonly JudgedText[];
-      const own = judged.prepares.get(name);
-      if (meanings.length === 0 && own === undefined && !this.#role.mayDoAnything) {
-        return unknownName(name);
+    // Grows while it is gone through.
+    const reached = [judged];
+    for (const text of reached) {
+      const meanings: JudgedText[] = [];
+      for (const name of text.executes) {
+        const known = names.statements(name) as readonly JudgedText[];
+        if (known.length === 0 && !judged.prepares.has(name) && !this.#role.mayDoAnything)
+          return unknownName(name);
+        meanings.push(...known);
       }
-      texts.push(...meanings);
-    }
-    for (const name of judged.fetches) {
-      for (const portal of names.portals(name) as readonly Bound[]) texts.push(...portal.texts);
-    }
-    for (const text of texts) {
-      const current = this.#texts.current(text);
-      // What is EXECUTEd may itself be an EXECUTE: it was judged by its names when it was prepared, and is by the server's own rule no PREPARE.
-      const block = this.#block(current);
-      if (block !== null) return { ...block, match: block.match ?? current.judgement.decisive };
+      for (const name of text.fetches) {
+        for (const portal of names.portals(name) as readonly Bound[]) meanings.push(...portal.texts);
+      }
+      for (const meaning of meanings) {
+        const current = this.#texts.current(meaning);
+        if (reached.includes(current)) continue;
+        const block = this.#block(current);
+        if (block !== null) return { ...block, match: block.match ?? current.judgement.decisive };
+        reached.push(current);
+      }
     }
     return null;
   }

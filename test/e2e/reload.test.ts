@@ -129,6 +129,17 @@ describe('a good policy', () => {
     client.close();
   });
 
+  test('… and for an EXECUTE of an EXECUTE', async () => {
+    const client = await login();
+    await send(client, query(`PREPARE inner_one AS ${UPDATE}`));
+    await send(client, serialize.parse({ name: 'outer_one', text: 'EXECUTE inner_one' }), serialize.sync());
+    expect(await send(client, query('EXECUTE outer_one'))).toEqual(DONE);
+    await holdfast.setPolicy(READ);
+    expect(await send(client, query('EXECUTE outer_one'))).toEqual(REFUSED);
+    expect(client.errors[0]?.routine).toBe('holdfast/access');
+    client.close();
+  });
+
   test('… and for a cursor that was declared before', async () => {
     const client = await login();
     await send(client, query('BEGIN; DECLARE c CURSOR FOR SELECT id FROM t FOR UPDATE'));
