@@ -118,7 +118,8 @@ export class TextReader {
       );
     }
     const judged = judgeText(text.key, text.sql, text.analysis, scope, this.#services, text.whole);
-    if (text.key.length <= INLINE_LIMIT_BYTES) scope.texts.set(text.key, judged);
+    // The key of a large text is its hash: short, however much hangs on it.
+    if (text.sql.length <= INLINE_LIMIT_BYTES) scope.texts.set(text.key, judged);
     return judged;
   }
 
