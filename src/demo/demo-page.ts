@@ -98,7 +98,12 @@ function login(user: ShopUser) {
 function outcome(policy: Policy, environment: string, user: ShopUser, sql: string): string {
   const role = matchRole(policy, login(user));
   if (role === null) return 'refused at login: no role matches';
-  const { verdict, decisive } = judge(analyze(sql), role, { environment, database: SHOP_DATABASE });
+  const { verdict, decisive } = judge(analyze(sql), role, {
+    environment,
+    database: SHOP_DATABASE,
+    catalog: null,
+    catalogUnknown: 'text',
+  });
   if (verdict === 'allow') return 'runs';
   return decisive === null ? verdict : `${verdict}: ${decisive.rule}`;
 }

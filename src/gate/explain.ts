@@ -5,6 +5,7 @@
  * Law: decides nothing of its own. What `holdfast explain` says and what the
  * proxy does come from the same functions.
  */
+import type { Catalog } from '../catalog/catalog.js';
 import { judge } from '../policy/engine.js';
 import { matchRole } from '../policy/match.js';
 import type { Judgement, Login, Match, Policy, Role, Verdict } from '../policy/types.js';
@@ -17,6 +18,8 @@ export interface ExplainRequest {
   readonly sql: string;
   /** What `analyze` made of `sql`. */
   readonly analysis: Analysis;
+  /** What is known of the database, where a server was asked. */
+  readonly catalog?: Catalog;
 }
 
 export interface Explanation {
@@ -37,7 +40,12 @@ export function explain(request: ExplainRequest): Explanation {
   const judgement =
     role === null
       ? withoutRole(login, analysis)
-      : judge(analysis, role, { environment, database: login.database });
+      : judge(analysis, role, {
+          environment,
+          database: login.database,
+          catalog: request.catalog ?? null,
+          catalogUnknown: 'text',
+        });
   return { sql, login, mode: policy.mode, role, judgement, analysis: analysis.kind };
 }
 
@@ -58,6 +66,7 @@ function withoutRole(login: Login, analysis: Analysis): Judgement {
     decisive: match,
     sqlstate: '28000',
     position: null,
+    usedCatalog: false,
   };
 }
 

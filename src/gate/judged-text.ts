@@ -6,6 +6,7 @@
 import { decisionConstant } from '../audit/records.js';
 import type { DecisionConstant, RecordedParameters } from '../audit/records.js';
 import { recordedSql } from '../audit/redact.js';
+import type { Catalog } from '../catalog/catalog.js';
 import type { RecordedSql, TextDigest } from '../audit/redact.js';
 import type { CounterChild, Metrics } from '../metrics.js';
 import { judge } from '../policy/engine.js';
@@ -24,6 +25,8 @@ export interface RoleScope {
   readonly policy: Policy;
   readonly role: Role;
   readonly database: string;
+  /** What is known of the database; null: nothing. */
+  readonly catalog: Catalog | null;
   readonly texts: TextCache<JudgedText>;
 }
 
@@ -88,6 +91,8 @@ export function judgeText(
   const judgement = judge(analysis, scope.role, {
     environment: context.environment,
     database: scope.database,
+    catalog: scope.catalog,
+    catalogUnknown: 'strict',
   });
   const facts = analysis.kind === 'statements' ? analysis.statements : [];
   const recorded = recordable(sql, analysis, context.recordSql);
@@ -232,7 +237,15 @@ export function unreadText(
     sql: '',
     whole: null,
     analysis: { kind: 'unclassified', message: operation, offset: null },
-    judgement: { verdict, statements: [], matches, decisive: match, sqlstate, position: null },
+    judgement: {
+      verdict,
+      statements: [],
+      matches,
+      decisive: match,
+      sqlstate,
+      position: null,
+      usedCatalog: false,
+    },
     verdict,
     statements: [
       statementRecord(scope, context, { operation, facts: null, sql, verdict, matches, changes: [] }),

@@ -34,7 +34,13 @@ function inForce(policy: Policy): PolicyInForce {
       }
       let scope = ofRole.get(database);
       if (scope === undefined) {
-        scope = { policy, role, database, texts: createTextCache(CACHED_TEXTS, CACHED_CHARACTERS) };
+        scope = {
+          policy,
+          role,
+          database,
+          catalog: null,
+          texts: createTextCache(CACHED_TEXTS, CACHED_CHARACTERS),
+        };
         ofRole.set(database, scope);
       }
       return scope;

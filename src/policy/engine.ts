@@ -11,7 +11,7 @@ import type { Access, Analysis, Need, StatementFacts } from '../sql/facts.js';
 import { RULES } from './registry.js';
 import type { Rule, RuleFinding, RuleSubject } from './rule.js';
 import { VERDICTS } from './types.js';
-import type { JudgedStatement, Judgement, Match, Role, Verdict } from './types.js';
+import type { JudgedStatement, Judgement, JudgingScope, Match, Role, Verdict } from './types.js';
 import { described } from './words.js';
 
 /** SQLSTATE insufficient_privilege: a refusal by policy. */
@@ -23,11 +23,7 @@ const SYNTAX_ERROR = '42601';
  * for as long as role, environment and database stay the same. `hold` and
  * `confirm` stay what they are: what to do about them is the gate's business.
  */
-export function judge(
-  analysis: Analysis,
-  role: Role,
-  context: { readonly environment: string; readonly database: string },
-): Judgement {
+export function judge(analysis: Analysis, role: Role, context: JudgingScope): Judgement {
   switch (analysis.kind) {
     case 'statements':
       return judgeStatements(analysis.statements, role, context);
@@ -75,14 +71,23 @@ function severity(verdict: Verdict): number {
 }
 
 function refusedText(match: Match, sqlstate: string, position: number | null): Judgement {
-  return { verdict: 'deny', statements: [], matches: [match], decisive: match, sqlstate, position };
+  return {
+    verdict: 'deny',
+    statements: [],
+    matches: [match],
+    decisive: match,
+    sqlstate,
+    position,
+    usedCatalog: false,
+  };
 }
 
 function judgeStatements(
   statements: readonly StatementFacts[],
   role: Role,
-  context: { readonly environment: string; readonly database: string },
+  context: JudgingScope,
 ): Judgement {
+  let usedCatalog = false;
   const judged: JudgedStatement[] = [];
   const ofText: Match[] = [];
   // Statements come in the order of the text; so do all matches, for `decisive`.
@@ -101,6 +106,11 @@ function judgeStatements(
       count,
       environment: context.environment,
       databaseName: context.database,
+      get catalog() {
+        usedCatalog = true;
+        return context.catalog;
+      },
+      catalogUnknown: context.catalogUnknown,
     };
     const own = [...prohibited(facts), ...withoutAccess(facts, role)];
     for (const rule of RULES) {
@@ -122,6 +132,7 @@ function judgeStatements(
     decisive,
     sqlstate: INSUFFICIENT_PRIVILEGE,
     position: null,
+    usedCatalog,
   };
 }
 
@@ -181,6 +192,7 @@ function ruleMatches(rule: Rule, subject: RuleSubject, role: Role): Match[] {
     action: verdict,
     message: finding.message,
     hint: finding.hint,
+    ...(finding.detail === undefined ? {} : { detail: finding.detail }),
     offset: finding.offset,
   });
   try {

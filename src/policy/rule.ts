@@ -7,8 +7,9 @@
  * its line in registry.ts, and nowhere else is its id spelled.
  */
 import type { z } from 'zod';
+import type { Catalog } from '../catalog/catalog.js';
 import type { StatementFacts } from '../sql/facts.js';
-import type { Verdict } from './types.js';
+import type { CatalogUnknown, Verdict } from './types.js';
 
 /** One statement of the text, with what a rule may know of its surroundings. */
 export interface RuleSubject {
@@ -21,6 +22,9 @@ export interface RuleSubject {
   readonly environment: string;
   /** The database of the session. */
   readonly databaseName: string;
+  /** What is known of the database; null: nothing, and `catalogUnknown` says what to make of that. */
+  readonly catalog: Catalog | null;
+  readonly catalogUnknown: CatalogUnknown;
 }
 
 /** Something that a rule found. */
@@ -29,6 +33,8 @@ export interface RuleFinding {
   readonly message: string;
   /** What to do instead. */
   readonly hint: string | null;
+  /** More for the DETAIL of the error: the tables that would be emptied, with their estimated rows. A sentence or several. */
+  readonly detail?: string;
   /** UTF-16 offset in the analysed text of the offending place; null where unknown. */
   readonly offset: number | null;
 }

@@ -2,6 +2,7 @@
  * The words of the policy: verdicts, roles, rules and what a judgement holds.
  * Types only; the schema of the file is in config/, the rules in policy/rules/.
  */
+import type { Catalog } from '../catalog/catalog.js';
 import type { Access, StatementFacts } from '../sql/facts.js';
 
 /** Actions and verdicts, mildest first; the strictest match decides. */
@@ -71,8 +72,27 @@ export interface Match {
   /** A whole sentence for a person, without the `holdfast: ` prefix. */
   readonly message: string;
   readonly hint: string | null;
+  /** More for the DETAIL of the error. */
+  readonly detail?: string;
   /** UTF-16 offset in the analysed text of the offending place; null where unknown. */
   readonly offset: number | null;
+}
+
+/**
+ * What a rule makes of a catalog that is not there. `strict`: it could not be read
+ * before a server that statements go to, so what only the catalog could clear is
+ * matched. `text`: nobody asked a server (`explain` without one), so only what the
+ * text itself shows is matched.
+ */
+export type CatalogUnknown = 'strict' | 'text';
+
+/** What a judgement depends on beside the statement and the role. */
+export interface JudgingScope {
+  /** The environment's name from the settings: `production`. */
+  readonly environment: string;
+  readonly database: string;
+  readonly catalog: Catalog | null;
+  readonly catalogUnknown: CatalogUnknown;
 }
 
 export interface JudgedStatement {
@@ -93,6 +113,8 @@ export interface Judgement {
   readonly sqlstate: string;
   /** One-based character position for the error field P, syntax errors only. */
   readonly position: number | null;
+  /** The catalog was asked for, so that another snapshot may lead to another judgement. */
+  readonly usedCatalog: boolean;
 }
 
 /** Who is asking: what role matching may look at. */

@@ -8,7 +8,9 @@ import {
   EFFECTS,
   type Access,
   type Action,
+  type Assignment,
   type Effect,
+  type FunctionCall,
   type NameUse,
   type Need,
   type Prohibition,
@@ -16,6 +18,7 @@ import {
   type RelationUse,
   type SettingChange,
   type StatementFacts,
+  type Tautology,
   type WhereClause,
 } from './facts.js';
 import type { Offsets } from './offsets.js';
@@ -66,6 +69,9 @@ export interface ActionDraft {
   readonly targets?: readonly RelationName[];
   readonly cascade?: boolean;
   readonly where?: WhereClause;
+  readonly tautology?: Tautology | null;
+  readonly assignments?: readonly Assignment[];
+  readonly columns?: readonly string[];
   /** Byte offset as the tree gives it; undefined where it gives none. */
   readonly location?: unknown;
 }
@@ -80,7 +86,8 @@ export interface Collector {
   needAlways(access: Access, why: string, hint: string | null, location: unknown): void;
   effect(effect: Effect): void;
   relation(context: Context, schema: string | null, name: string): void;
-  calls(schema: string | null, name: string): void;
+  /** `count` of arguments; null where it cannot be told. */
+  calls(schema: string | null, name: string, count: number | null, location: unknown): void;
   setting(context: Context, change: SettingChange, judgement: SettingJudgement, location?: unknown): void;
   name(use: NameUse): void;
   /** The facts of a statement inside this one, as if it stood alone (PREPARE, DECLARE). */
@@ -94,13 +101,15 @@ const ANYTHING: readonly Need[] = Object.freeze([
   Object.freeze({ access: 'read', why: 'runs a statement', hint: null, offset: null }),
 ]);
 
+const NONE: readonly never[] = Object.freeze([]);
+
 /** Starts the collection for one statement; `inner` analyses a statement inside it. */
 export function createCollector(offsets: Offsets, inner: Collector['inner']): Collector {
   const actions: Action[] = [];
   const needs = new Map<string, Need>();
   const prohibitions = new Map<string, Prohibition>();
   const relations = new Map<string, RelationUse>();
-  const functions = new Set<string>();
+  const calls = new Map<string, FunctionCall>();
   const settings: SettingChange[] = [];
   const names: NameUse[] = [];
   const effects = new Set<Effect>();
@@ -118,17 +127,20 @@ export function createCollector(offsets: Offsets, inner: Collector['inner']): Co
   return {
     offsets,
     secretPlaces: new Set(),
-    act(context, { operation, effect, targets = [], cascade = false, where = 'not_applicable', location }) {
+    act(context, draft) {
       if (!context.executes) return;
-      effects.add(effect);
+      effects.add(draft.effect);
       actions.push({
-        operation,
-        effect,
-        targets,
-        cascade,
-        where,
+        operation: draft.operation,
+        effect: draft.effect,
+        targets: draft.targets ?? NONE,
+        cascade: draft.cascade ?? false,
+        where: draft.where ?? 'not_applicable',
+        tautology: draft.tautology ?? null,
+        assignments: draft.assignments ?? NONE,
+        columns: draft.columns ?? NONE,
         within: context.within,
-        offset: at(location),
+        offset: at(draft.location),
       });
     },
     need(context, access, why, hint = null, location) {
@@ -144,8 +156,9 @@ export function createCollector(offsets: Offsets, inner: Collector['inner']): Co
       const key = `${mode} ${schema ?? ''}\u0000${name}`;
       if (!relations.has(key)) relations.set(key, { schema, name, mode });
     },
-    calls(schema, name) {
-      functions.add(schema === null ? name : `${schema}.${name}`);
+    calls(schema, name, count, location) {
+      const key = `${schema ?? ''}\u0000${name}\u0000${String(count)}`;
+      if (!calls.has(key)) calls.set(key, { schema, name, arguments: count, offset: at(location) });
     },
     setting(context, change, judgement, location) {
       if (!context.stored) settings.push(change);
@@ -170,7 +183,7 @@ export function createCollector(offsets: Offsets, inner: Collector['inner']): Co
         prohibitions: [...prohibitions.values()],
         settings,
         names,
-        functions: [...functions],
+        calls: [...calls.values()],
         secrets,
         literals: [],
         span,

@@ -29,6 +29,49 @@ export interface RelationUse extends RelationName {
 export type WhereClause = 'none' | 'constant' | 'present' | 'not_applicable';
 
 /**
+ * Proof that a condition with columns in it excludes no row. Only what holds for
+ * every database is a proof; `unlessNull` and `requiresNotNull` say what it leaves open.
+ */
+export interface Tautology {
+  /** The part of the condition that decides, for a person: completes "its WHERE excludes no row: …". */
+  readonly because: string;
+  /** Columns whose NULLs the condition would exclude, although whoever wrote it does not test for them: `id = id`. */
+  readonly unlessNull: readonly string[];
+  /** Columns tested by IS NOT NULL: it is a tautology only where the catalog declares all of them NOT NULL. */
+  readonly requiresNotNull: readonly ColumnReference[];
+  /** UTF-16 offset of the condition. */
+  readonly offset: number | null;
+}
+
+/** A column of the statement's own target (`relation` null or as spelled: its name or alias). */
+export interface ColumnReference {
+  readonly relation: string | null;
+  readonly column: string;
+}
+
+/** One column that an UPDATE, an ON CONFLICT DO UPDATE or a MERGE's UPDATE sets. */
+export interface Assignment {
+  readonly column: string;
+  /** Only a part of the column is set: `data['phone'] = …`, `address.street = …`. */
+  readonly part: boolean;
+  /** The new value is computed from the column's old value, wherever in the expression that stands. */
+  readonly usesOld: boolean;
+  /** What the new value is, as far as the syntax tells. `json`: a constant that reads as a JSON object or array, a cast to json or jsonb, or a function that builds one. */
+  readonly value: 'null' | 'default' | 'json' | 'constant' | 'parameter' | 'expression';
+  readonly offset: number | null;
+}
+
+/** One call of a function. */
+export interface FunctionCall {
+  /** As spelled; null where search_path decides. */
+  readonly schema: string | null;
+  readonly name: string;
+  /** How many arguments it is given; null where that cannot be told (`x.f`, VARIADIC, CALL with named arguments). */
+  readonly arguments: number | null;
+  readonly offset: number | null;
+}
+
+/**
  * One thing that the statement does, at whatever depth it stands: the top-level
  * command, a data-modifying CTE, the statement under PREPARE, EXPLAIN ANALYZE,
  * COPY (…), DECLARE, CREATE TABLE AS, a rule's action.
@@ -42,6 +85,12 @@ export interface Action {
   /** CASCADE was spelled (`behavior` DROP_CASCADE in the syntax tree). */
   readonly cascade: boolean;
   readonly where: WhereClause;
+  /** Where `where` is `constant` or `present`: the proof that the condition excludes no row, or null when there is none. */
+  readonly tautology: Tautology | null;
+  /** What an UPDATE, an INSERT … ON CONFLICT DO UPDATE or a MERGE sets. */
+  readonly assignments: readonly Assignment[];
+  /** Columns that an ALTER TABLE … DROP COLUMN drops. */
+  readonly columns: readonly string[];
   /** Where it stands, for messages: '' at the top, else such as `in the CTE "d"`, `under EXPLAIN ANALYZE`. */
   readonly within: string;
   /** Zero-based offset in the analysed text, in UTF-16 code units; null where the tree has none. */
@@ -105,8 +154,8 @@ export interface StatementFacts {
   readonly prohibitions: readonly Prohibition[];
   readonly settings: readonly SettingChange[];
   readonly names: readonly NameUse[];
-  /** Functions called, lower case, schema-qualified as spelled, unique. */
-  readonly functions: readonly string[];
+  /** Functions called, in the order of the text; each schema, name and number of arguments once. `x.f` counts, as PostgreSQL may take it as f(x). */
+  readonly calls: readonly FunctionCall[];
   /** The text holds a password (CREATE/ALTER ROLE … PASSWORD, connection strings): [start, end) UTF-16 offsets to blot out of every record. */
   readonly secrets: readonly (readonly [start: number, end: number])[];
   /** Literal constants as [start, end) UTF-16 offsets, where somebody asked for them: always empty from analyze(), see literalSpans in spans.ts. */

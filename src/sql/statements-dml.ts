@@ -280,9 +280,9 @@ const funcCall: Visit = (node, context, collect) => {
   const parts = list(node['funcname']);
   const name = stringNode(parts[parts.length - 1]);
   const schema = parts.length > 1 ? stringNode(parts[parts.length - 2]) : null;
-  collect.calls(schema, name);
   const args = list(node['args']);
   const location = node['location'] ?? 0;
+  collect.calls(schema, name, node['func_variadic'] === true ? null : args.length, location);
   if (name === 'set_config' && (schema === null || schema === 'pg_catalog')) {
     setConfig(args, location, context, collect);
     return undefined;

@@ -24,7 +24,7 @@ function analysed(sql: string, { secrets = [], literals = [] }: Spans = {}): Ana
     prohibitions: [],
     settings: [],
     names: [],
-    functions: [],
+    calls: [],
     secrets: secrets.map(span),
     literals: literals.map(span),
     span: [0, sql.length],

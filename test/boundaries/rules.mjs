@@ -1,15 +1,15 @@
 /**
  * Who may import whom, as dependency-cruiser rules. Imports point down:
  *
- *   cli → demo → net → gate, session → policy → sql
+ *   cli → demo → net → gate, session → policy → catalog → sql
  *                          session → protocol
  *
- * The pure folders (protocol, sql, policy, session) can be tested by calling them,
+ * The pure folders (protocol, sql, catalog, policy, session) can be tested by calling them,
  * and stay so only while nothing in them can reach a socket, a file or a clock of
  * its own.
  */
 
-const PURE = '^src/(protocol|sql|policy|session)/';
+const PURE = '^src/(protocol|sql|catalog|policy|session)/';
 const IO_MODULES =
   '^(node:)?(child_process|cluster|dgram|dns|fs|http|http2|https|inspector|net|os|process|readline|repl|tls|worker_threads)(/|$)';
 const SOCKET_MODULES = '^(node:)?(dgram|dns|http|http2|https|net|tls)(/|$)';
@@ -30,7 +30,7 @@ const forbidden = (name, comment, from, to) => ({ name, comment, severity: 'erro
 export const RULES = [
   forbidden(
     'pure-no-io',
-    'protocol, sql, policy and session do no input or output',
+    'protocol, sql, catalog, policy and session do no input or output',
     // The parser's worker is told what to do through its port: that is all it uses.
     { path: PURE, pathNot: '^src/sql/worker\\.ts$' },
     { path: IO_MODULES },
@@ -54,8 +54,13 @@ export const RULES = [
     '^(node:)?(buffer|crypto|module|util|worker_threads)$',
     npmPackage('(libpg-query|@pgsql/types)'),
   ]),
-  only('policy-imports', 'policy imports itself, sql, errors.ts, zod and ipaddr.js', '^src/policy/', [
-    '^src/(policy|sql)/',
+  only('catalog-imports', 'catalog imports itself, the facts of sql and errors.ts', '^src/catalog/', [
+    '^src/catalog/',
+    '^src/sql/facts\\.ts$',
+    '^src/errors\\.ts$',
+  ]),
+  only('policy-imports', 'policy imports itself, catalog, sql, errors.ts, zod and ipaddr.js', '^src/policy/', [
+    '^src/(policy|catalog|sql)/',
     '^src/errors\\.ts$',
     npmPackage('(zod|ipaddr\\.js)'),
   ]),

@@ -8,6 +8,9 @@ export function action(partial: Partial<Action> & Pick<Action, 'operation'>): Ac
     targets: [],
     cascade: false,
     where: 'not_applicable',
+    tautology: null,
+    assignments: [],
+    columns: [],
     within: '',
     offset: 0,
     ...partial,
@@ -24,7 +27,7 @@ export function facts(actions: readonly Action[], partial: Partial<StatementFact
     prohibitions: [],
     settings: [],
     names: [],
-    functions: [],
+    calls: [],
     secrets: [],
     literals: [],
     span: [0, 10],
@@ -57,7 +60,12 @@ export const table = (
   name,
 });
 
-export const CONTEXT = { environment: 'production', database: 'shop' } as const;
+export const CONTEXT = {
+  environment: 'production',
+  database: 'shop',
+  catalog: null,
+  catalogUnknown: 'text',
+} as const;
 
 export const SELECT_ONE = facts([action({ operation: 'select', effect: 'read' })], {
   needs: [{ access: 'read', why: 'reads', hint: null, offset: 0 }],

@@ -39,6 +39,8 @@ function findings(rule: Rule, sql: string): RuleFinding[] {
         count: analysis.statements.length,
         environment: 'production',
         databaseName: 'shop',
+        catalog: null,
+        catalogUnknown: 'text',
       },
       options(rule),
     ),

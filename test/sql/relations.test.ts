@@ -87,12 +87,21 @@ describe('names', () => {
     expect(relations(`SELECT * FROM ${'a'.repeat(70)}`)).toEqual([`read ${'a'.repeat(63)}`]);
     expect(relations(`SELECT * FROM "${'é'.repeat(40)}"`)).toEqual([`read ${'é'.repeat(31)}`]);
     expect(facts(`PREPARE ${'s'.repeat(70)} AS SELECT 1`).names).toMatchObject([{ name: 's'.repeat(63) }]);
-    expect(facts(`SELECT nextval${'l'.repeat(60)}()`).functions).toEqual([`nextval${'l'.repeat(56)}`]);
+    expect(facts(`SELECT nextval${'l'.repeat(60)}()`).calls).toMatchObject([
+      { name: `nextval${'l'.repeat(56)}` },
+    ]);
   });
 
-  it('functions: unique, as spelled, with their schema', () => {
-    expect(facts('SELECT now(), NOW(), pg_catalog.now(), s.f(1), extract(day FROM now())').functions).toEqual(
-      ['now', 'pg_catalog.now', 's.f', 'pg_catalog.extract'],
+  it('functions: each once, as spelled, with schema and number of arguments', () => {
+    const { calls } = facts(
+      'SELECT now(), NOW(), pg_catalog.now(), s.f(1), s.f(1, 2), extract(day FROM now())',
     );
+    expect(calls.map(({ schema, name, arguments: count }) => [schema, name, count])).toEqual([
+      [null, 'now', 0],
+      ['pg_catalog', 'now', 0],
+      ['s', 'f', 1],
+      ['s', 'f', 2],
+      ['pg_catalog', 'extract', 2],
+    ]);
   });
 });
