@@ -23,11 +23,12 @@ export interface Column {
 }
 
 export interface Relation {
-  /** pg_class.oid: what relations are known by within a snapshot. */
+  /** pg_class.oid: what relations are known by within a snapshot. Not unique together with functions' oids. */
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
   readonly kind: RelationKind;
+  /** In their order; none of a sequence. */
   readonly columns: readonly Column[];
   /** The planner's estimate (pg_class.reltuples; of a partitioned table the sum of its partitions); null where there is none. */
   readonly rows: number | null;
@@ -35,11 +36,17 @@ export interface Relation {
   readonly children: readonly number[];
   /** Relations that a view's query names, directly (pg_depend of its rewrite rule). Also those that other rules on it name. */
   readonly reads: readonly number[];
-  /** Functions outside PostgreSQL's own that a view's query calls. */
+  /** Of `reads`, those that the view's own query does not name: only other rules (ON INSERT, UPDATE, DELETE) do. */
+  readonly ruleReads: readonly number[];
+  /** Functions outside PostgreSQL's own that a view's query calls, also by an operator; that other rules or row security policies on it call. */
   readonly calls: readonly number[];
+  /** Of `calls`, those that neither the view's own query nor row security calls: only other rules do. */
+  readonly ruleCalls: readonly number[];
 }
 
 export interface ForeignKey {
+  /** pg_constraint.oid */
+  readonly oid: number;
   readonly name: string;
   /** The relation that has the constraint (the referencing one). */
   readonly from: number;
@@ -47,6 +54,15 @@ export interface ForeignKey {
   readonly to: number;
   readonly onDelete: ReferentialAction;
   readonly onUpdate: ReferentialAction;
+  /** The referencing columns. */
+  readonly columns: readonly string[];
+  /** The referenced columns, in the order of `columns`. */
+  readonly referenced: readonly string[];
+  /**
+   * The foreign key that this one is a part of: of a partitioned table's, and of one that references it, PostgreSQL
+   * keeps one more for each partition. Null for the whole, which is all that a person knows of.
+   */
+  readonly partOf: number | null;
 }
 
 export type ReferentialAction = 'no_action' | 'restrict' | 'cascade' | 'set_null' | 'set_default';
@@ -81,10 +97,15 @@ export interface Catalog {
   /** All functions, none of PostgreSQL's own, that a call of this name may mean, whatever their arguments. */
   functionsNamed(schema: string | null, name: string): readonly CatalogFunction[];
   function(oid: number): CatalogFunction | null;
-  /** Foreign keys that reference a relation. */
+  /** All functions of one schema, none of PostgreSQL's own, in the order of their names. */
+  functionsIn(schema: string): readonly CatalogFunction[];
+  foreignKey(oid: number): ForeignKey | null;
+  /** Foreign keys that reference a relation, with those that are parts of others. */
   foreignKeysTo(oid: number): readonly ForeignKey[];
   /** Views (and relations with rules) whose query names a relation, directly. */
   readersOf(oid: number): readonly Relation[];
+  /** Relations whose `calls` have a function. */
+  callersOf(oid: number): readonly Relation[];
   /** Relations that a relation inherits from or is a partition of, directly. */
   parentsOf(oid: number): readonly Relation[];
 }

@@ -59,11 +59,12 @@ export const RULES = [
     '^src/sql/facts\\.ts$',
     '^src/errors\\.ts$',
   ]),
-  only('policy-imports', 'policy imports itself, catalog, sql, errors.ts, zod and ipaddr.js', '^src/policy/', [
-    '^src/(policy|catalog|sql)/',
-    '^src/errors\\.ts$',
-    npmPackage('(zod|ipaddr\\.js)'),
-  ]),
+  only(
+    'policy-imports',
+    'policy imports itself, catalog, sql, errors.ts, zod and ipaddr.js',
+    '^src/policy/',
+    ['^src/(policy|catalog|sql)/', '^src/errors\\.ts$', npmPackage('(zod|ipaddr\\.js)')],
+  ),
   only(
     'session-imports',
     'session imports protocol, the facts of sql, the words of policy and errors.ts',
