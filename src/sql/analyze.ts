@@ -6,12 +6,13 @@
  * defaults and row security, and what user-defined functions do. For those there is
  * the server's own read-only mode, and measuring before commit.
  */
-import { createCollector, TOP } from './collect.js';
+import { createBudget, readBody, type Budget } from './bodies.js';
+import { createCollector, TOP, type Readers } from './collect.js';
 import type { Analysis, StatementFacts } from './facts.js';
 import { createOffsets, type Offsets } from './offsets.js';
 import { loadParser, parse } from './parser.js';
 import { createSecretFinder, type SecretFinder } from './secrets.js';
-import { integer, type Tree } from './tree.js';
+import { spanOf, topSource } from './source.js';
 import { command } from './visit.js';
 import { walk, type Unclassified } from './walk.js';
 
@@ -58,10 +59,13 @@ function analyzeText(sql: string): Analysis {
   }
   const offsets = createOffsets(sql);
   if (parsed.statements.length === 0) {
-    const facts = createCollector(offsets, noInner).finish([0, sql.length], []);
+    const facts = createCollector(topSource(sql, [0, 0], offsets), NOTHING_INSIDE).finish(
+      [0, sql.length],
+      [],
+    );
     return { kind: 'statements', statements: [{ ...facts, needs: [] }] };
   }
-  const text: Text = { offsets, secrets: createSecretFinder(sql, offsets) };
+  const text: Text = { sql, offsets, secrets: createSecretFinder(sql, offsets), budget: createBudget() };
   const statements: StatementFacts[] = [];
   for (const raw of parsed.statements) {
     const facts = analyzeStatement(raw['stmt'], spanOf(raw, sql, offsets), text, false);
@@ -73,8 +77,10 @@ function analyzeText(sql: string): Analysis {
 
 /** What all statements of one text share. */
 interface Text {
+  readonly sql: string;
   readonly offsets: Offsets;
   readonly secrets: SecretFinder;
+  readonly budget: Budget;
 }
 
 function analyzeStatement(
@@ -84,12 +90,16 @@ function analyzeStatement(
   inner: boolean,
 ): StatementFacts | Unclassified {
   // PREPARE and DECLARE hold no further PREPARE or DECLARE in PostgreSQL's grammar, so one level is all there is.
-  const collect = createCollector(text.offsets, (query) => {
-    if (inner) return noInner();
-    const facts = analyzeStatement(query, span, text, true);
-    // The walk over the outer statement meets the same node and refuses the whole.
-    return 'operation' in facts ? facts : noInner();
-  });
+  const readers: Readers = {
+    inner: (query) => {
+      if (inner) return noInner();
+      const facts = analyzeStatement(query, span, text, true);
+      // The walk over the outer statement meets the same node and refuses the whole.
+      return 'operation' in facts ? facts : noInner();
+    },
+    body: (body, collector) => readBody(body, collector, text.budget),
+  };
+  const collect = createCollector(topSource(text.sql, span, text.offsets), readers);
   command(statement, TOP, collect);
   const problem = walk(statement, TOP, collect);
   if (problem !== null) return problem;
@@ -98,8 +108,17 @@ function analyzeStatement(
 
 /** The facts of nothing, for where the grammar cannot put a statement. */
 function noInner(): StatementFacts {
-  return createCollector({ toUtf16: (byte) => byte }, noInner).finish([0, 0], []);
+  return createCollector(topSource('', [0, 0], { toUtf16: (byte) => byte }), NOTHING_INSIDE).finish(
+    [0, 0],
+    [],
+  );
 }
+
+/** For what holds no statement. */
+const NOTHING_INSIDE: Readers = {
+  inner: noInner,
+  body: () => ({ unread: 'it stands where none is expected', dynamic: null }),
+};
 
 function unclassified(problem: Unclassified, offsets: Offsets): Analysis {
   return {
@@ -107,20 +126,4 @@ function unclassified(problem: Unclassified, offsets: Offsets): Analysis {
     message: `the statement holds ${problem.type}, which Holdfast does not know`,
     offset: problem.location === null || problem.location < 0 ? null : offsets.toUtf16(problem.location),
   };
-}
-
-/** The statement's place in the text without white space around it; a length of 0 means "to the end". */
-function spanOf(raw: Tree, sql: string, offsets: Offsets): readonly [number, number] {
-  const from = integer(raw['stmt_location']);
-  const length = integer(raw['stmt_len']);
-  let start = offsets.toUtf16(from);
-  let end = length === 0 ? sql.length : offsets.toUtf16(from + length);
-  while (start < end && isSpace(sql.charCodeAt(start))) start += 1;
-  while (end > start && isSpace(sql.charCodeAt(end - 1))) end -= 1;
-  return [start, end];
-}
-
-/** scanner_isspace(): what PostgreSQL's lexer skips between tokens. */
-function isSpace(code: number): boolean {
-  return code === 0x20 || (code >= 0x09 && code <= 0x0d);
 }

@@ -23,6 +23,7 @@ import {
 } from './facts.js';
 import type { Offsets } from './offsets.js';
 import type { SettingJudgement } from './settings.js';
+import type { Source } from './source.js';
 import { integer, list, optionalText, stringNode, text, unwrap, type Tree } from './tree.js';
 
 /** CTE names that hide relations of the same name; innermost first. */
@@ -45,8 +46,10 @@ export interface Context {
   readonly executes: boolean;
   /** Under EXPLAIN of either kind, where DECLARE makes no cursor. */
   readonly explained: boolean;
-  /** True in what is stored for later (bodies of functions, rules, settings of roles): this session's names and settings stay as they are. */
+  /** True in what is stored for later (bodies of functions, views, rules, defaults, settings of roles): this session's names and settings stay as they are, and what is called there is no call of this statement. */
   readonly stored: boolean;
+  /** In a function that is only defined: its code does not run now. */
+  readonly defined?: true;
   /** The value that a WHERE clause gives to the column `name`: what `set_config(name, …) … WHERE name = 'x'` sets. */
   readonly named?: string;
 }
@@ -61,7 +64,7 @@ export const TOP: Context = Object.freeze({
 });
 
 /** Places that may hold a password, for secrets.ts: decided by the statements that are there. */
-export type SecretPlace = 'role' | 'options' | 'connection';
+export type SecretPlace = 'role' | 'options' | 'connection' | 'body';
 
 export interface ActionDraft {
   readonly operation: string;
@@ -76,10 +79,42 @@ export interface ActionDraft {
   readonly location?: unknown;
 }
 
+/** The code of a DO, a function or a procedure, in a string. */
+export interface Body {
+  readonly language: string;
+  readonly text: string;
+  /** Of the string, or of something before it, in bytes of the source. */
+  readonly location: number;
+  /** For what is found in it. */
+  readonly context: Context;
+  /** Of the function, by which its parameters are qualified; '' for DO. */
+  readonly name: string;
+  readonly parameters: readonly string[];
+}
+
+/** What of a body could not be read, as the rest of a sentence about it; null: everything was. */
+export interface BodyReading {
+  readonly unread: string | null;
+  /** SQL that is put together when it runs. */
+  readonly dynamic: string | null;
+}
+
 export interface Collector {
+  /** What is being walked. */
+  source(): Source;
+  /** Of the source: from the tree's byte offsets to those of facts. */
   readonly offsets: Offsets;
   readonly secretPlaces: Set<SecretPlace>;
-  act(context: Context, draft: ActionDraft): void;
+  /** A statement in a body would change the names of prepared statements and cursors, or not, as the code goes. */
+  namesInBodies(): boolean;
+  /** Collects from another text for as long as `visit` runs. */
+  enter<T>(source: Source, visit: () => T): T;
+  /** Walks a body. */
+  body(body: Body): BodyReading;
+  /** Gives a number for turnOpaque(). */
+  act(context: Context, draft: ActionDraft): number;
+  /** What the action runs turned out not to be known from the text. */
+  turnOpaque(action: number): void;
   /** Needed only if the statement is executed, not if it is only planned. */
   need(context: Context, access: Access, why: string, hint?: string | null, location?: unknown): void;
   /** Needed even under EXPLAIN: the planner runs some functions, and EXECUTE its parameters. */
@@ -88,6 +123,8 @@ export interface Collector {
   relation(context: Context, schema: string | null, name: string): void;
   /** `count` of arguments; null where it cannot be told. */
   calls(schema: string | null, name: string, count: number | null, location: unknown): void;
+  /** `x.name`, which is a column or the call name(x). */
+  selects(name: string, location: unknown): void;
   setting(context: Context, change: SettingChange, judgement: SettingJudgement, location?: unknown): void;
   name(use: NameUse): void;
   /** The facts of a statement inside this one, as if it stood alone (PREPARE, DECLARE). */
@@ -103,8 +140,16 @@ const ANYTHING: readonly Need[] = Object.freeze([
 
 const NONE: readonly never[] = Object.freeze([]);
 
-/** Starts the collection for one statement; `inner` analyses a statement inside it. */
-export function createCollector(offsets: Offsets, inner: Collector['inner']): Collector {
+/** What a collector asks of others. */
+export interface Readers {
+  readonly inner: Collector['inner'];
+  readonly body: (body: Body, collect: Collector) => BodyReading;
+}
+
+/** Starts the collection for one statement. */
+export function createCollector(top: Source, readers: Readers): Collector {
+  let source = top;
+  let namesInBodies = false;
   const actions: Action[] = [];
   const needs = new Map<string, Need>();
   const prohibitions = new Map<string, Prohibition>();
@@ -117,18 +162,41 @@ export function createCollector(offsets: Offsets, inner: Collector['inner']): Co
   const at = (location: unknown): number | null => {
     if (location === undefined) return null;
     const byte = integer(location);
-    return byte < 0 ? null : offsets.toUtf16(byte);
+    return byte < 0 ? null : source.offsets.toUtf16(byte);
   };
   const needAlways: Collector['needAlways'] = (access, why, hint, location) => {
     const key = `${access} ${why}`;
     if (!needs.has(key)) needs.set(key, { access, why, hint, offset: at(location) });
   };
 
-  return {
-    offsets,
+  const collector: Collector = {
+    source: () => source,
+    offsets: { toUtf16: (byte) => source.offsets.toUtf16(byte) },
     secretPlaces: new Set(),
+    namesInBodies: () => namesInBodies,
+    enter(inner, visit) {
+      const outer = source;
+      source = inner;
+      try {
+        return visit();
+      } finally {
+        source = outer;
+      }
+    },
+    body(body) {
+      const before = collector.secretPlaces.size;
+      const reading = readers.body(body, collector);
+      if (collector.secretPlaces.size > before) collector.secretPlaces.add('body');
+      return reading;
+    },
+    turnOpaque(index) {
+      const action = actions[index];
+      if (action === undefined) return;
+      actions[index] = { ...action, effect: 'opaque' };
+      effects.add('opaque');
+    },
     act(context, draft) {
-      if (!context.executes) return;
+      if (!context.executes) return -1;
       effects.add(draft.effect);
       actions.push({
         operation: draft.operation,
@@ -142,6 +210,7 @@ export function createCollector(offsets: Offsets, inner: Collector['inner']): Co
         within: context.within,
         offset: at(draft.location),
       });
+      return actions.length - 1;
     },
     need(context, access, why, hint = null, location) {
       if (context.executes) needAlways(access, why, hint, location);
@@ -160,6 +229,11 @@ export function createCollector(offsets: Offsets, inner: Collector['inner']): Co
       const key = `${schema ?? ''}\u0000${name}\u0000${String(count)}`;
       if (!calls.has(key)) calls.set(key, { schema, name, arguments: count, offset: at(location) });
     },
+    selects(name, location) {
+      const key = `.${name}`;
+      if (!calls.has(key))
+        calls.set(key, { schema: null, name, arguments: 1, selection: true, offset: at(location) });
+    },
     setting(context, change, judgement, location) {
       if (!context.stored) settings.push(change);
       for (const { access, why, hint } of judgement.needs) needAlways(access, why, hint, location);
@@ -170,9 +244,10 @@ export function createCollector(offsets: Offsets, inner: Collector['inner']): Co
       }
     },
     name(use) {
-      names.push(use);
+      if (source.depth > 0) namesInBodies = true;
+      else names.push(use);
     },
-    inner,
+    inner: readers.inner,
     finish(span, secrets) {
       return {
         operation: actions[0]?.operation ?? 'empty',
@@ -190,6 +265,7 @@ export function createCollector(offsets: Offsets, inner: Collector['inner']): Co
       };
     },
   };
+  return collector;
 }
 
 /** `in the CTE "d"` inside `under EXPLAIN ANALYZE` reads: in the CTE "d" under EXPLAIN ANALYZE. */

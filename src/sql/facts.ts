@@ -66,8 +66,10 @@ export interface FunctionCall {
   /** As spelled; null where search_path decides. */
   readonly schema: string | null;
   readonly name: string;
-  /** How many arguments it is given; null where that cannot be told (`x.f`, VARIADIC, CALL with named arguments). */
+  /** How many arguments it is given; null where that cannot be told (VARIADIC, named arguments). */
   readonly arguments: number | null;
+  /** Spelled `x.f`, and a call only where x has no column f: most of these are columns. */
+  readonly selection?: true;
   readonly offset: number | null;
 }
 

@@ -7,7 +7,8 @@
  * those are left to the server's read-only mode and to measured impact.
  */
 import type { Access, Effect } from './facts.js';
-import { FUNCTION_CLASSES, HARMLESS_PG, HARMLESS_VOLATILE } from './known-functions.js';
+import { HARMLESS_PG, HARMLESS_VOLATILE } from './harmless-functions.js';
+import { FUNCTION_CLASSES, FUNCTION_SCHEMAS } from './known-functions.js';
 import { constant } from './tree.js';
 
 export interface FunctionJudgement {
@@ -51,7 +52,7 @@ export function judgeFunction(
   if (entry !== undefined && (entry.anySchema || isBuiltIn(schema))) {
     return name === 'lo_open' && opensForReading(args) ? null : entry;
   }
-  if (!isBuiltIn(schema)) return null;
+  if (!isBuiltIn(schema)) return judgeSchema(schema ?? '', name);
   if (name === 'ts_rewrite') return rewritesByQuery(args) ? TS_REWRITE : null;
   if (isReserved(name) && !HARMLESS_PG.has(name) && !HARMLESS_VOLATILE.has(name)) {
     return {
@@ -74,6 +75,12 @@ export function judgeFieldSelection(name: string): FunctionJudgement | null {
   const entry = LISTED.get(name);
   if (entry === undefined) return null;
   return { ...entry, why: `selects .${name}, which PostgreSQL also reads as a call: it ${entry.why}` };
+}
+
+/** Functions of extensions that are known by their schema. */
+function judgeSchema(schema: string, name: string): FunctionJudgement | null {
+  const entry = Object.hasOwn(FUNCTION_SCHEMAS, schema) ? FUNCTION_SCHEMAS[schema] : undefined;
+  return entry === undefined ? null : { ...entry, why: `calls ${schema}.${name}(), which ${entry.why}` };
 }
 
 function isBuiltIn(schema: string | null): boolean {

@@ -260,70 +260,23 @@ export const NODE_TYPES: Readonly<Record<string, Readonly<Record<string, string>
   DropSubscriptionStmt: {},
 };
 
-/** Node types of the server's later stages: in a raw parse tree they would be a surprise, and surprises refuse. */
-export const NEVER_PARSED: readonly string[] = [
-  'ParseResult',
-  'ScanResult',
-  'OidList',
-  'IntList',
-  'TableFunc',
-  'Var',
-  'Param',
-  'Aggref',
-  'WindowFunc',
-  'WindowFuncRunCondition',
-  'SubscriptingRef',
-  'FuncExpr',
-  'OpExpr',
-  'DistinctExpr',
-  'NullIfExpr',
-  'ScalarArrayOpExpr',
-  'SubPlan',
-  'AlternativeSubPlan',
-  'FieldSelect',
-  'FieldStore',
-  'RelabelType',
-  'CoerceViaIO',
-  'ArrayCoerceExpr',
-  'ConvertRowtypeExpr',
-  'CollateExpr',
-  'CaseTestExpr',
-  'ArrayExpr',
-  'RowCompareExpr',
-  'JsonConstructorExpr',
-  'JsonExpr',
-  'JsonTablePath',
-  'JsonTablePathScan',
-  'JsonTableSiblingJoin',
-  'MergeAction',
-  'CoerceToDomain',
-  'CoerceToDomainValue',
-  'NextValueExpr',
-  'InferenceElem',
-  'ReturningExpr',
-  'TargetEntry',
-  'RangeTblRef',
-  'FromExpr',
-  'OnConflictExpr',
-  'Query',
-  'RangeTblEntry',
-  'RTEPermissionInfo',
-  'RangeTblFunction',
-  'TableSampleClause',
-  'WithCheckOption',
-  'SortGroupClause',
-  'WindowClause',
-  'RowMarkClause',
-  'SetOperationStmt',
-  'PLAssignStmt',
-  'InlineCodeBlock',
-  'CallContext',
-  'ScanToken',
-  'SummaryResult',
-  'Table',
-  'Function',
-  'FilterColumn',
-];
+/** Node types that a raw parse tree does not hold, by what makes them: there they would be a surprise, and surprises refuse. */
+export const NEVER_PARSED: Readonly<Record<string, string>> = {
+  'parse analysis makes it of a raw expression': `Var Param Aggref WindowFunc SubscriptingRef FuncExpr
+    OpExpr DistinctExpr NullIfExpr ScalarArrayOpExpr FieldSelect FieldStore RelabelType CoerceViaIO
+    ArrayCoerceExpr ConvertRowtypeExpr CollateExpr CaseTestExpr ArrayExpr RowCompareExpr
+    JsonConstructorExpr JsonExpr JsonTablePath JsonTablePathScan JsonTableSiblingJoin CoerceToDomain
+    CoerceToDomainValue NextValueExpr InferenceElem ReturningExpr`,
+  'parse analysis makes it of a raw statement': `Query TargetEntry RangeTblRef RangeTblEntry
+    RTEPermissionInfo RangeTblFunction TableFunc TableSampleClause FromExpr OnConflictExpr MergeAction
+    WithCheckOption SortGroupClause WindowClause RowMarkClause SetOperationStmt`,
+  'the planner makes it': 'SubPlan AlternativeSubPlan WindowFuncRunCondition',
+  'the executor passes it to a language or a procedure': 'InlineCodeBlock CallContext',
+  'only the parse mode of PL/pgSQL assignments gives it, which is not used': 'PLAssignStmt',
+  'lists of numbers stand in no field of a raw node': 'OidList IntList',
+  'libpg_query adds it for other answers than trees':
+    'ParseResult ScanResult ScanToken SummaryResult Table Function FilterColumn',
+};
 
 const UNWRAPPED = new Map<string, ReadonlyMap<string, string>>(
   Object.entries(NODE_TYPES).map(([type, fields]) => [type, new Map(Object.entries(fields))]),

@@ -11,13 +11,14 @@
  * then this thread refuses to parse.
  */
 import { createRequire } from 'node:module';
-import { loadModule, parseSync, scanSync } from 'libpg-query';
+import { loadModule, parsePlPgSQLSync, parseSync, scanSync } from 'libpg-query';
 import { isTree, list, text, type Tree } from './tree.js';
 
 interface Parser {
   readonly loadModule: () => Promise<void>;
   readonly parseSync: (sql: string) => unknown;
   readonly scanSync: (sql: string) => unknown;
+  readonly parsePlPgSQLSync: (sql: string) => unknown;
 }
 
 export type Parsed =
@@ -33,7 +34,7 @@ export interface Token {
   readonly type: number;
 }
 
-let parser: Parser | null = { loadModule, parseSync, scanSync };
+let parser: Parser | null = { loadModule, parseSync, scanSync, parsePlPgSQLSync };
 let ready = false;
 
 /** Loads the grammar; to be awaited once in each thread before the first parse. */
@@ -78,10 +79,29 @@ export function scan(sql: string): readonly Token[] | null {
         type: Number(token['tokenType'] ?? 0),
       }));
   } catch (error) {
-    // The lexer's own complaints are plain Errors; a stack overflow or a trap is not.
-    if (error instanceof RangeError || (error instanceof Error && error.name === 'RuntimeError')) broken();
+    breakUnlessReported(error);
     return null;
   }
+}
+
+/**
+ * The trees of the PL/pgSQL bodies in a statement (DO, CREATE FUNCTION, CREATE
+ * PROCEDURE), one for each; null when the parser refuses them. Never throws.
+ */
+export function parsePlPgSql(statement: string): readonly unknown[] | null {
+  if (!ready || parser === null || statement === '') return null;
+  try {
+    const result = parser.parsePlPgSQLSync(statement);
+    return isTree(result) ? list(result['plpgsql_funcs']) : null;
+  } catch (error) {
+    breakUnlessReported(error);
+    return null;
+  }
+}
+
+/** For the lexer and PL/pgSQL, whose own complaints are plain Errors; a stack overflow or a trap is none. */
+function breakUnlessReported(error: unknown): void {
+  if (error instanceof RangeError || (error instanceof Error && error.name === 'RuntimeError')) broken();
 }
 
 /** An error that PostgreSQL's code reported itself, as a value; null for every other. */

@@ -86,7 +86,8 @@ function candidates(tokens: readonly Token[] | null, offsets: Offsets): readonly
 
 /** In which statements a string constant behind this word is a secret. */
 function placesAfter(word: string): SecretPlace[] {
-  const places: SecretPlace[] = [];
+  // What is secret in a body is secret with the whole body.
+  const places: SecretPlace[] = ['body'];
   if (word === 'password') places.push('role');
   if (word === 'connection') places.push('connection');
   if (SECRET_OPTION.test(word)) places.push('options');

@@ -8,7 +8,7 @@ import { inside, qualifiedName, quoted, quotedList, rangeName, type Context } fr
 import type { RelationName } from './facts.js';
 import { objectKind } from './objects.js';
 import { creation, creates } from './statements-dml.js';
-import { needsForLanguage } from './statements-session.js';
+import { codeOf, needsForLanguage } from './statements-session.js';
 import { child, isTree, list, stringNode, text, typeOf, unwrap, type Tree } from './tree.js';
 import { command, targetContext, withMode, type Visit } from './visit.js';
 
@@ -115,8 +115,9 @@ const alterTableStmt: Visit = (node, context, collect) => {
       : composite && part['subtype'] === 'AT_AlterColumnType' ? 'alter_type_alter_attribute'
       : notable[0]; // prettier-ignore
     const cascade = part['behavior'] === 'DROP_CASCADE';
-    collect.act(context, { operation, effect: 'ddl', targets: [target], cascade, location });
     const name = text(part['name']);
+    const columns = operation === 'alter_table_drop_column' ? [name] : [];
+    collect.act(context, { operation, effect: 'ddl', targets: [target], cascade, columns, location });
     const words = name === '' ? `${notable[1]} of` : `${notable[1]} "${name}" of`;
     collect.need(context, 'ddl', `${words} ${quoted(target)}`, null, location);
   }
@@ -131,9 +132,16 @@ const createStmt: Visit = (node, context, collect) => {
   creates('create_table', 'table', range, context, collect);
   // PARTITION OF changes the parent, INHERITS hangs something below it.
   const parents = withMode(context, isTree(node['partbound']) ? 'ddl' : 'read');
+  // Defaults, checks and generated columns run when there are rows; bounds of partitions run now.
+  const columns = { ...withMode(context, 'read'), stored: true };
   return {
     rest: withMode(context, 'read'),
-    fields: { relation: creation(range, context), inhRelations: parents },
+    fields: {
+      relation: creation(range, context),
+      inhRelations: parents,
+      tableElts: columns,
+      constraints: columns,
+    },
   };
 };
 
@@ -173,23 +181,31 @@ const ruleStmt: Visit = (node, context, collect) => {
   return { rest: body, fields: { relation: targetContext(context, 'ddl') } };
 };
 
-const createFunctionStmt: Visit = (node, context, collect) => {
+const createFunctionStmt: Visit = (node, place, collect) => {
   const target = qualifiedName(node['funcname']);
   const procedure = node['is_procedure'] === true;
   const words = procedure ? 'procedure' : 'function';
-  collect.act(context, { operation: `create_${words}`, effect: 'ddl', targets: [target] });
-  collect.need(context, 'ddl', `creates the ${words} ${quoted(target)}`);
-  const options = list(node['options']);
-  // A body in a string is code that nobody has read; BEGIN ATOMIC and RETURN are parsed with the statement.
-  if (options.some((entry) => text(child(unwrap(entry, 'DefElem'))['defname']) === 'as'))
-    collect.effect('opaque');
-  needsForLanguage(options, context, collect);
-  const body: Context = {
-    ...context,
-    within: inside(context, `in the body of ${quoted(target)}`),
+  collect.act(place, { operation: `create_${words}`, effect: 'ddl', targets: [target] });
+  collect.need(place, 'ddl', `creates the ${words} ${quoted(target)}`);
+  const context: Context = {
+    ...place,
+    within: inside(place, `in the body of the ${words} ${quoted(target)}`),
     stored: true,
+    defined: true,
   };
-  return { rest: body };
+  // BEGIN ATOMIC and RETURN are parsed with the statement; a body in a string is not.
+  const as = list(node['options']).some((entry) => text(unwrap(entry, 'DefElem')?.['defname']) === 'as');
+  if (as) {
+    const code = codeOf(node['options'], 'sql');
+    const parameters = list(node['parameters']).map((entry) =>
+      text(unwrap(entry, 'FunctionParameter')?.['name']),
+    );
+    const reading = code === null ? null : collect.body({ ...code, context, name: target.name, parameters });
+    // Code that nobody has read. SQL that the code puts together is read when the function runs, or never.
+    if (reading?.unread !== null) collect.effect('opaque');
+  }
+  needsForLanguage(node['options'], place, collect);
+  return { rest: context };
 };
 
 /** SET clauses of ALTER FUNCTION, ALTER ROLE, ALTER DATABASE and ALTER SYSTEM are for later sessions. */

@@ -1,34 +1,25 @@
 /**
  * What the commands that read and change rows do: SELECT, INSERT, UPDATE, DELETE,
- * MERGE, COPY, TRUNCATE, LOCK, and the expressions in them.
+ * MERGE, COPY, TRUNCATE, LOCK.
  *
  * Law of this file: one handler a node type, each looking at its own node only.
  */
+import { assignmentsOfConflict, assignmentsOfMerge, assignmentsOfUpdate } from './assignments.js';
 import {
   inside,
   isTemporary,
   quoted,
   quotedList,
   rangeName,
+  type ActionDraft,
   type Collector,
   type Context,
 } from './collect.js';
+import { tautologyOfMerge, tautologyOfWhere } from './condition-action.js';
 import type { RelationName, WhereClause } from './facts.js';
-import { judgeFieldSelection, judgeFunction, type FunctionJudgement } from './functions.js';
 import { CATALOG_TABLES } from './known-functions.js';
-import { foldSettingName, judgeSetting, UNKNOWN_VALUE } from './settings.js';
-import {
-  child,
-  constant,
-  integer,
-  isTree,
-  list,
-  parseBoolean,
-  stringNode,
-  text,
-  unwrap,
-  type Tree,
-} from './tree.js';
+import { settingByName } from './statements-calls.js';
+import { child, integer, isTree, list, text, unwrap, type Tree } from './tree.js';
 import { command, cteNames, isCte, targetContext, withMode, withScope, type Visit } from './visit.js';
 import { isRowIndependent, whereStrength } from './where.js';
 
@@ -53,43 +44,6 @@ const selectStmt: Visit = (node, context, collect) => {
   };
 };
 
-/** What `SELECT set_config(name, …) FROM pg_settings WHERE name = 'x'` has. */
-const BY_NAME: ReadonlySet<string> = new Set([
-  'targetList',
-  'fromClause',
-  'whereClause',
-  'limitOption',
-  'op',
-]);
-
-/**
- * pg_dump changes a setting only if the server has it:
- * `SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'y'`. The
- * column is then known to hold `y`. Exactly this form counts, and nothing around it.
- */
-function settingByName(node: Tree, context: Context): string | null {
-  for (const field in node) if (!BY_NAME.has(field)) return null;
-  const [from, ...others] = list(node['fromClause']);
-  const range = unwrap(from, 'RangeVar');
-  const where = unwrap(node['whereClause'], 'A_Expr');
-  const [target, ...more] = list(node['targetList']);
-  const [column, ...values] = list(unwrap(unwrap(target, 'ResTarget')?.['val'], 'FuncCall')?.['args']);
-  if (range === null || where === null || others.length > 0 || more.length > 0) return null;
-  if (!isNameColumn(column) || values.some((value) => constant(value) === undefined)) return null;
-  const { schema, name } = rangeName(range);
-  if (schema === null && isCte(context.scope, name)) return null;
-  if (name !== 'pg_settings' || (schema !== null && schema !== 'pg_catalog') || range['alias'] !== undefined)
-    return null;
-  const operator = list(where['name']);
-  if (where['kind'] !== 'AEXPR_OP' || operator.length !== 1 || stringNode(operator[0]) !== '=') return null;
-  return isNameColumn(where['lexpr']) ? (constant(where['rexpr']) ?? null) : null;
-}
-
-function isNameColumn(node: unknown): boolean {
-  const fields = list(unwrap(node, 'ColumnRef')?.['fields']);
-  return fields.length === 1 && stringNode(fields[0]) === 'name';
-}
-
 const withClause: Visit = (node, context) => {
   const names = cteNames(node);
   const recursive = node['recursive'] === true;
@@ -108,16 +62,29 @@ const withClause: Visit = (node, context) => {
 const lockingClause: Visit = (_node, context) => ({ rest: withMode(context, 'alias') });
 
 const insertStmt: Visit = (node, context, collect) =>
-  writes('insert', 'inserts rows into', 'not_applicable', node, context, collect);
+  writes('insert', 'inserts rows into', node, context, collect, {
+    assignments: assignmentsOfConflict(node, collect),
+  });
 
 const updateStmt: Visit = (node, context, collect) =>
-  writes('update', 'updates rows of', whereStrength(node['whereClause']), node, context, collect);
+  writes('update', 'updates rows of', node, context, collect, {
+    where: whereStrength(node['whereClause']),
+    tautology: tautologyOfWhere(node, context, collect),
+    assignments: assignmentsOfUpdate(node, collect),
+  });
 
 const deleteStmt: Visit = (node, context, collect) =>
-  writes('delete', 'deletes rows of', whereStrength(node['whereClause']), node, context, collect);
+  writes('delete', 'deletes rows of', node, context, collect, {
+    where: whereStrength(node['whereClause']),
+    tautology: tautologyOfWhere(node, context, collect),
+  });
 
 const mergeStmt: Visit = (node, context, collect) =>
-  writes('merge', 'merges rows into', mergeStrength(node), node, context, collect);
+  writes('merge', 'merges rows into', node, context, collect, {
+    where: mergeStrength(node),
+    tautology: tautologyOfMerge(node, context, collect),
+    assignments: assignmentsOfMerge(node, collect),
+  });
 
 /** The weakest condition of a WHEN clause that updates or deletes; what only inserts has none. */
 function mergeStrength(node: Tree): WhereClause {
@@ -141,15 +108,15 @@ function mergeStrength(node: Tree): WhereClause {
 function writes(
   operation: string,
   verb: string,
-  where: WhereClause,
   node: Tree,
   context: Context,
   collect: Collector,
+  more: Pick<ActionDraft, 'where' | 'tautology' | 'assignments'>,
 ): ReturnType<Visit> {
   const range = child(node['relation']);
   const target = rangeName(range);
   const location = range['location'] ?? 0;
-  collect.act(context, { operation, effect: 'write', targets: [target], where, location });
+  collect.act(context, { operation, effect: 'write', targets: [target], ...more, location });
   collect.need(context, 'write', `${verb} ${quoted(target)}`, null, location);
   needsForCatalog(target, location, context, collect);
   return {
@@ -276,70 +243,6 @@ const lockStmt: Visit = (node, context, collect) => {
   return { rest: targetContext(context, shared ? 'read' : 'write') };
 };
 
-const funcCall: Visit = (node, context, collect) => {
-  const parts = list(node['funcname']);
-  const name = stringNode(parts[parts.length - 1]);
-  const schema = parts.length > 1 ? stringNode(parts[parts.length - 2]) : null;
-  const args = list(node['args']);
-  const location = node['location'] ?? 0;
-  collect.calls(schema, name, node['func_variadic'] === true ? null : args.length, location);
-  if (name === 'set_config' && (schema === null || schema === 'pg_catalog')) {
-    setConfig(args, location, context, collect);
-    return undefined;
-  }
-  note(judgeFunction(schema, name, args), location, collect);
-  return undefined;
-};
-
-/** `x.f` of a ColumnRef and `(x).f` of an A_Indirection may call f(x): see judgeFieldSelection. */
-const columnRef: Visit = (node, _context, collect) => {
-  const fields = list(node['fields']);
-  if (fields.length > 1)
-    note(judgeFieldSelection(stringNode(fields[fields.length - 1])), node['location'] ?? 0, collect);
-  return undefined;
-};
-
-const indirection: Visit = (node, _context, collect) => {
-  for (const entry of list(node['indirection']))
-    note(judgeFieldSelection(stringNode(entry)), undefined, collect);
-  return undefined;
-};
-
-function note(judgement: FunctionJudgement | null, location: unknown, collect: Collector): void {
-  if (judgement === null) return;
-  collect.needAlways(judgement.access, judgement.why, judgement.hint, location);
-  collect.effect(judgement.effect);
-}
-
-/** set_config(name, value, is_local) is SET in the shape of a function. */
-function setConfig(args: readonly unknown[], location: unknown, context: Context, collect: Collector): void {
-  collect.effect('session');
-  const name = isNameColumn(args[0]) ? context.named : constant(args[0]);
-  if (typeof name !== 'string' || args.length !== 3) {
-    collect.needAlways(
-      'admin',
-      'calls set_config() for a setting that the statement does not name',
-      'Write the name of the setting as a constant.',
-      location,
-    );
-    return;
-  }
-  const value = constant(args[1]);
-  const local = constant(args[2]);
-  const folded = foldSettingName(name);
-  const change = {
-    name: folded,
-    value: value ?? null,
-    local: typeof local === 'string' && parseBoolean(local) === true,
-  };
-  collect.setting(
-    context,
-    change,
-    judgeSetting(folded, value === undefined ? UNKNOWN_VALUE : value),
-    location,
-  );
-}
-
 export const DML: Readonly<Record<string, Visit>> = {
   SelectStmt: selectStmt,
   WithClause: withClause,
@@ -352,7 +255,4 @@ export const DML: Readonly<Record<string, Visit>> = {
   CopyStmt: copyStmt,
   TruncateStmt: truncateStmt,
   LockStmt: lockStmt,
-  FuncCall: funcCall,
-  ColumnRef: columnRef,
-  A_Indirection: indirection,
 };

@@ -4,7 +4,7 @@
  *
  * Law of this file: one handler a node type, each looking at its own node only.
  */
-import { inside, quoted, rangeName, type Collector, type Context } from './collect.js';
+import { inside, quoted, rangeName, type BodyReading, type Collector, type Context } from './collect.js';
 import type { Effect } from './facts.js';
 import { foldSettingName, judgeSetting, UNKNOWN_VALUE } from './settings.js';
 import { child, constant, integer, list, optionalText, text, unwrap, type Tree } from './tree.js';
@@ -237,22 +237,67 @@ const constraintsSetStmt: Visit = (_node, context, collect) => {
 const OPAQUE_HINT = 'Run its statements one by one, so that each can be judged.';
 
 const doStmt: Visit = (node, context, collect) => {
-  collect.act(context, { operation: 'do', effect: 'opaque' });
-  collect.need(context, 'write', 'runs a block of code that Holdfast cannot see into (DO)', OPAQUE_HINT);
+  const action = collect.act(context, { operation: 'do', effect: 'read' });
+  const body: Context = { ...context, within: inside(context, 'in the body of DO') };
+  const code = codeOf(node['args'], 'plpgsql');
+  const { unread, dynamic } = doReading(code, body, collect);
+  const because = unread ?? dynamic;
+  // In a function that is only defined, it does not run now.
+  if (because !== null && context.defined !== true) {
+    collect.turnOpaque(action);
+    const why = `runs a block of code that Holdfast cannot see into (DO): ${because}`;
+    collect.need(context, 'write', why, OPAQUE_HINT);
+  }
   needsForLanguage(node['args'], context, collect);
   return undefined;
 };
 
+function doReading(code: Code | null, context: Context, collect: Collector): BodyReading {
+  if (code === null) return { unread: 'its body cannot be found', dynamic: null };
+  // The one language of PostgreSQL that runs in a DO and that can be read.
+  if (code.language !== 'plpgsql') return { unread: `it is written in "${code.language}"`, dynamic: null };
+  return collect.body({ ...code, context, name: '', parameters: [] });
+}
+
+/** A string of code among the options of a command. */
+interface Code {
+  readonly language: string;
+  readonly text: string;
+  readonly location: number;
+}
+
+/** The code in the options of a DO or a CREATE FUNCTION; null where there is none, or where it is not the only one. */
+export function codeOf(options: unknown, defaultLanguage: string): Code | null {
+  let language: string | null = null;
+  let body: string | null = null;
+  let location = 0;
+  for (const entry of list(options)) {
+    const option = child(unwrap(entry, 'DefElem'));
+    const name = text(option['defname']);
+    if (name === 'language') {
+      if (language !== null) return null;
+      language = (constant(option['arg']) ?? '').toLowerCase();
+    }
+    if (name === 'as') {
+      if (body !== null) return null;
+      const parts = list(child(unwrap(option['arg'], 'List'))['items']);
+      body = constant(parts.length === 1 ? parts[0] : option['arg']) ?? null;
+      if (body === null) return null;
+      location = integer(option['location']);
+    }
+  }
+  return body === null ? null : { language: language ?? defaultLanguage, text: body, location };
+}
+
 const callStmt: Visit = (node, context, collect) => {
   const call = child(node['funccall']);
-  collect.act(context, { operation: 'call', effect: 'opaque', location: call['location'] });
-  collect.need(
-    context,
-    'write',
-    'calls a procedure that Holdfast cannot see into (CALL)',
-    OPAQUE_HINT,
-    call['location'],
-  );
+  const location = call['location'];
+  const runs = context.defined !== true;
+  collect.act(context, { operation: 'call', effect: runs ? 'opaque' : 'read', location });
+  if (runs) {
+    const why = 'calls a procedure that Holdfast cannot see into (CALL)';
+    collect.need(context, 'write', why, OPAQUE_HINT, location);
+  }
   return undefined;
 };
 

@@ -7,6 +7,7 @@
  */
 import type { Collector, Context } from './collect.js';
 import { unwrappedFields } from './nodes.js';
+import { CALLS } from './statements-calls.js';
 import { DDL_TABLE } from './statements-ddl-table.js';
 import { DDL } from './statements-ddl.js';
 import { DML } from './statements-dml.js';
@@ -16,7 +17,7 @@ import type { Visit } from './visit.js';
 
 /** Every node type that means something by itself. */
 export const HANDLERS: ReadonlyMap<string, Visit> = new Map(
-  Object.entries({ ...DML, ...SESSION, ...DDL, ...DDL_TABLE }),
+  Object.entries({ ...DML, ...CALLS, ...SESSION, ...DDL, ...DDL_TABLE }),
 );
 
 /** A node that nobody has decided about; `location` in bytes, null where it has none. */

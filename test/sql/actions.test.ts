@@ -44,9 +44,12 @@ describe('actions at any depth, outermost first', () => {
     ],
     [
       'CREATE FUNCTION f() RETURNS void BEGIN ATOMIC DELETE FROM t; SELECT 1; END',
-      ['create_function(f)', 'delete(t) where=none in the body of "f"'],
+      ['create_function(f)', 'delete(t) where=none in the body of the function "f"'],
     ],
-    ["CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'DELETE FROM t'", ['create_function(f)']],
+    [
+      "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'DELETE FROM t'",
+      ['create_function(f)', 'delete(t) where=none in the body of the function "f"'],
+    ],
     ['CREATE VIEW v AS SELECT * FROM t', ['create_view(v)']],
     ['CREATE SCHEMA s CREATE TABLE t (a int)', ['create_schema(s)', 'create_table(t) in CREATE SCHEMA']],
     ['INSERT INTO t VALUES (1); DELETE FROM u', ['insert(t)', 'delete(u) where=none']],
@@ -89,8 +92,11 @@ describe('actions at any depth, outermost first', () => {
     expect(facts('WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d').effects).toEqual(['read', 'write']);
     expect(facts("SELECT nextval('s'), pg_reload_conf()").effects).toEqual(['read', 'write', 'admin']);
     expect(facts("SELECT query_to_xml('x', true, true, '')").effects).toEqual(['read', 'opaque']);
-    expect(facts('DO $$ $$').effects).toEqual(['opaque']);
-    expect(facts("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'x'").effects).toEqual(['ddl', 'opaque']);
+    expect(facts('DO $$ $$').effects).toEqual(['read', 'opaque']);
+    expect(facts("CREATE FUNCTION f() RETURNS int LANGUAGE plperl AS 'x'").effects).toEqual([
+      'ddl',
+      'opaque',
+    ]);
     expect(facts('CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1').effects).toEqual(['ddl']);
     expect(facts('SELECT 1 FOR UPDATE').effects).toEqual(['read', 'write']);
     expect(facts('EXPLAIN DELETE FROM t').effects).toEqual(['read']);

@@ -1,8 +1,9 @@
 /** The lists of functions: against a server's pg_proc, and as they are applied. */
 import { describe, expect, it } from 'vitest';
 import { judgeFieldSelection, judgeFunction } from '../../src/sql/functions.js';
-import { FUNCTION_CLASSES, HARMLESS_PG, HARMLESS_VOLATILE } from '../../src/sql/known-functions.js';
-import { withClient } from '../support/postgres.js';
+import { HARMLESS_CONTRIB, HARMLESS_PG, HARMLESS_VOLATILE } from '../../src/sql/harmless-functions.js';
+import { FUNCTION_CLASSES, FUNCTION_SCHEMAS } from '../../src/sql/known-functions.js';
+import { createDatabase, withClient } from '../support/postgres.js';
 import { access, facts, withParser } from './support.js';
 
 withParser();
@@ -15,6 +16,13 @@ const CALLABLE = `
   prorettype NOT IN ('trigger'::regtype, 'index_am_handler'::regtype, 'table_am_handler'::regtype,
                      'language_handler'::regtype)
   AND proname NOT LIKE 'plpgsql\\_%'`;
+
+/** The contrib modules that need nothing but themselves and may hold volatile functions. */
+const CONTRIB = [
+  'amcheck', 'citext', 'dblink', 'file_fdw', 'lo', 'pageinspect', 'pg_buffercache', 'pg_freespacemap',
+  'pg_logicalinspect', 'pg_prewarm', 'pg_stat_statements', 'pg_surgery', 'pg_trgm', 'pg_visibility',
+  'pg_walinspect', 'pgcrypto', 'pgrowlocks', 'pgstattuple', 'postgres_fdw', 'tablefunc', 'uuid-ossp', 'xml2',
+]; // prettier-ignore
 
 describe('against pg_proc of the test server', () => {
   it('every volatile function that can be called is in exactly one list', async () => {
@@ -47,6 +55,28 @@ describe('against pg_proc of the test server', () => {
     expect(rows.map((row) => row.proname).filter((name) => !known(name))).toEqual([]);
   });
 
+  it('every volatile function of a contrib module is in exactly one list', { timeout: 60_000 }, async () => {
+    const database = await createDatabase('contrib');
+    try {
+      const names = await withClient(async (client) => {
+        for (const extension of CONTRIB) await client.query(`CREATE EXTENSION "${extension}" CASCADE`);
+        const { rows } = await client.query<{ proname: string }>(
+          `SELECT DISTINCT proname FROM pg_proc
+           JOIN pg_depend ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e'
+           WHERE provolatile = 'v' AND ${CALLABLE}
+           AND NOT 'internal'::regtype = ANY (proargtypes) AND prorettype <> 'fdw_handler'::regtype`,
+        );
+        return rows.map((row) => row.proname);
+      }, database.name);
+      expect(names.length).toBeGreaterThan(100);
+      const lists = (name: string) =>
+        [LISTED, HARMLESS_VOLATILE, HARMLESS_CONTRIB, HARMLESS_PG].filter((list) => list.has(name));
+      expect(names.filter((name) => lists(name).length === 0)).toEqual([]);
+    } finally {
+      await database.drop();
+    }
+  });
+
   it('a field selection really calls the function, which is why it is judged', async () => {
     await withClient(async (client) => {
       await client.query('CREATE TEMPORARY SEQUENCE holdfast_field_selection');
@@ -61,7 +91,12 @@ describe('against pg_proc of the test server', () => {
 });
 
 describe('the lists', () => {
+  it('of schemas give words that end a sentence', () => {
+    for (const { why } of Object.values(FUNCTION_SCHEMAS)) expect(why).toMatch(/^[a-z].*[^.]$/);
+  });
+
   it('do not contradict each other', () => {
+    expect([...HARMLESS_CONTRIB].filter((name) => LISTED.has(name) || HARMLESS_PG.has(name))).toEqual([]);
     const names = FUNCTION_CLASSES.flatMap((entry) => entry.names.split(/\s+/));
     expect(new Set(names).size).toBe(names.length);
     expect(names.filter((name) => HARMLESS_VOLATILE.has(name) || HARMLESS_PG.has(name))).toEqual([]);
@@ -92,6 +127,19 @@ describe('how a name is matched', () => {
     ['SELECT pg_catalog.pg_brand_new_function()', 'admin'],
     ['SELECT binary_upgrade_brand_new()', 'admin'],
     ['SELECT my_function()', 'read'],
+    // Known by their schema, whatever they are called.
+    ["SELECT cron.schedule('* * * * *', 'DROP TABLE t')", 'admin'],
+    ["SELECT net.http_post('http://x')", 'write'],
+    ["SELECT my.schedule('* * * * *', 'DROP TABLE t')", 'read'],
+    // Contrib modules that change nothing, and one that keeps writers out.
+    ['SELECT uuid_generate_v4(), gen_random_bytes(8), normal_rand(1, 2, 3)', 'read'],
+    ["SELECT bt_index_check('i')", 'read'],
+    ["SELECT bt_index_parent_check('i')", 'ddl'],
+    ["SELECT DropGeometryTable('t')", 'ddl'],
+    ["SELECT drop_chunks('t', older_than => now())", 'ddl'],
+    ["SELECT run_command_on_workers('DROP TABLE t')", 'admin'],
+    ["SELECT page_checksum(get_raw_page('t', 0), 0)", 'admin'],
+    ["SELECT pg_get_logical_snapshot_meta('x')", 'admin'],
   ])('%s', (sql, expected) => {
     expect(access(sql)).toBe(expected);
   });
@@ -142,6 +190,41 @@ describe('how a name is matched', () => {
     expect(access('SELECT (1).pg_terminate_backend')).toBe('admin');
     // A column alone is never a call.
     expect(access('SELECT nextval FROM t')).toBe('read');
+  });
+});
+
+describe('the calls of a statement', () => {
+  const calls = (sql: string) =>
+    facts(sql).calls.map(({ schema, name, arguments: count, selection }) =>
+      [schema ?? '', name, String(count), selection === true ? 'x.f' : ''].join(' ').trim(),
+    );
+
+  it.each<[string, string[]]>([
+    ['SELECT f(), f(), f(1), s.f(1)', ['f 0', 'f 1', 's f 1']],
+    ['SELECT * FROM f(1) WITH ORDINALITY', ['f 1']],
+    ['SELECT * FROM ROWS FROM (f(1), g(1, 2)) AS x', ['f 1', 'g 2']],
+    ['SELECT * FROM LATERAL f(1) x', ['f 1']],
+    ['SELECT f(a) FILTER (WHERE g(b)) FROM t', ['f 1', 'g 1']],
+    ['SELECT f(0.5) WITHIN GROUP (ORDER BY g(b)) FROM t', ['f 1', 'g 1']],
+    ['SELECT f(a) OVER (PARTITION BY g(b)) FROM t', ['f 1', 'g 1']],
+    ['SELECT f(*) FROM t', ['f 0']],
+    ['SELECT f(VARIADIC a) FROM t', ['f null']],
+    ['SELECT f(1, a => 2)', ['f null']],
+    ['CALL p(1, 2)', ['p 2']],
+    ['CALL s.p(a => 1)', ['s p null']],
+    ['CALL p(f(1))', ['p 1', 'f 1']],
+    ['SELECT u.id, u.name, u.* FROM users u WHERE u.id = 1', ['id 1 x.f', 'name 1 x.f']],
+    ['SELECT (u).evil, (f(1)).evil', ['evil 1 x.f', 'f 1']],
+    ['SELECT (a)[1], a[f(1)] FROM t', ['f 1']],
+    ['SELECT id, name FROM users', []],
+    // Triggers are run by what fires them; defaults and bodies when the function is called.
+    ['CREATE TRIGGER x AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()', []],
+    ['CREATE FUNCTION f(a int DEFAULT g()) RETURNS int LANGUAGE sql AS $$ SELECT h(1) $$', []],
+    ['CREATE FUNCTION f() RETURNS int RETURN h(1)', []],
+    ['CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN h(1); END $$', []],
+    ['DO $$ BEGIN PERFORM h(1); END $$', ['h 1']],
+  ])('%s', (sql, expected) => {
+    expect(calls(sql).toSorted()).toEqual(expected.toSorted());
   });
 });
 

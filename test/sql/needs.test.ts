@@ -86,7 +86,7 @@ const NEEDS: Record<string, Partial<Record<Access, readonly string[]>>> = {
   'code that cannot be seen into': {
     write: [
       'DO $$ BEGIN DELETE FROM t; END $$',
-      'DO LANGUAGE plpgsql $$ BEGIN END $$',
+      'DO LANGUAGE plpgsql $$ BEGIN EXECUTE lower($q$X$q$); END $$',
       'CALL p()',
       "SELECT query_to_xml('DELETE FROM t', true, true, '')",
       "SELECT table_to_xml('t', true, true, ''), cursor_to_xml('c', 1, true, true, '')",
@@ -132,7 +132,7 @@ const NEEDS: Record<string, Partial<Record<Access, readonly string[]>>> = {
       "SELECT pg_read_file('/etc/passwd')",
       "SELECT pg_read_binary_file('x'), pg_stat_file('x')",
       "SELECT * FROM pg_ls_dir('/')",
-      'SELECT * FROM pg_ls_logdir(), pg_ls_waldir()',
+      "SELECT * FROM pg_ls_dir('.')",
       "SELECT pg_create_physical_replication_slot('s'), pg_drop_replication_slot('s')",
       "SELECT * FROM pg_logical_slot_get_changes('s', NULL, NULL)",
       "SELECT * FROM pg_logical_slot_peek_changes('s', NULL, NULL)",
