@@ -250,8 +250,9 @@ function rowsAfter({ after }: Run): string {
 }
 
 function describe(error: Error): string {
-  const hint = error instanceof pg.DatabaseError && error.hint !== undefined ? `\n  ${error.hint}` : '';
-  return `${error.message}${hint}`;
+  if (!(error instanceof pg.DatabaseError)) return error.message;
+  const more = [error.detail, error.hint].filter((text) => text !== undefined);
+  return [error.message, ...more].join('\n  ');
 }
 
 function toStandardOutput(text: string): void {

@@ -8,11 +8,17 @@
  */
 import { ACCESS_LEVELS } from '../sql/facts.js';
 import type { Access, Analysis, Need, StatementFacts } from '../sql/facts.js';
-import { RULES } from './registry.js';
+import { activeRules, listedFunctions } from './role-rules.js';
+import type { ActiveRule } from './role-rules.js';
+import { goesOnBehindItsEnd } from './transaction-ends.js';
 import type { Rule, RuleFinding, RuleSubject } from './rule.js';
 import { VERDICTS } from './types.js';
 import type { JudgedStatement, Judgement, JudgingScope, Match, Role, Verdict } from './types.js';
+import { volatileCalls } from './volatile-calls.js';
+import type { VolatileCall } from './volatile-calls.js';
 import { described } from './words.js';
+
+const NOTHING: readonly never[] = Object.freeze([]);
 
 /** SQLSTATE insufficient_privilege: a refusal by policy. */
 const INSUFFICIENT_PRIVILEGE = '42501';
@@ -87,6 +93,7 @@ function judgeStatements(
   role: Role,
   context: JudgingScope,
 ): Judgement {
+  const rules = activeRules(role);
   let usedCatalog = false;
   const judged: JudgedStatement[] = [];
   const ofText: Match[] = [];
@@ -112,10 +119,10 @@ function judgeStatements(
       },
       catalogUnknown: context.catalogUnknown,
     };
-    const own = [...prohibited(facts), ...withoutAccess(facts, role)];
-    for (const rule of RULES) {
-      const matches = ruleMatches(rule, subject, role);
-      (rule.scope === 'text' ? ofText : own).push(...matches);
+    const own = [...prohibited(facts), ...withoutAccess(facts, role, subject)];
+    for (const active of rules) {
+      const matches = ruleMatches(active, subject);
+      if (matches.length > 0) (active.rule.scope === 'text' ? ofText : own).push(...matches);
     }
     const place = (match: Match): number => match.offset ?? facts.span[0];
     const byPlace = own.sort((a, b) => place(a) - place(b));
@@ -123,6 +130,8 @@ function judgeStatements(
     inOrder.push(...byPlace);
     index++;
   }
+  const split = goesOnBehindItsEnd(statements, role);
+  if (split !== null) ofText.push(split);
   const all = strictestFirst([...inOrder, ...ofText]);
   const decisive = all[0] ?? null;
   return {
@@ -150,14 +159,30 @@ function prohibited(facts: StatementFacts): Match[] {
   }));
 }
 
-function withoutAccess(facts: StatementFacts, role: Role): Match[] {
-  const needs: readonly Need[] = facts.needs.length > 0 ? facts.needs : [ANYTHING];
-  const matches = needs
-    .filter((need) => level(need.access) > level(role.access))
-    .map((need) => accessMatch(facts, need, role));
+function withoutAccess(facts: StatementFacts, role: Role, subject: RuleSubject): readonly Match[] {
+  const has = level(role.access);
+  const needs = facts.needs.length > 0 ? facts.needs : [ANYTHING];
+  const lacking = needs.filter((need) => level(need.access) > has);
+  if (has < level('write')) lacking.push(...needsOfCalls(subject, role));
+  if (lacking.length === 0) return NOTHING;
+  const matches = lacking.map((need) => accessMatch(facts, need, role));
   // A statement that inserts into ten tables needs write access once for each reason, not for each row of VALUES.
   return matches.filter((match, at) => matches.findIndex((other) => other.message === match.message) === at);
 }
+
+/** Functions that may write need write access, however little the rule `opaque-code` has to say of them; those that it lists do not. */
+function needsOfCalls(subject: RuleSubject, role: Role): Need[] {
+  const need = ({ why, offset }: VolatileCall): Need => ({ access: 'write', why, hint: LIST_IT, offset });
+  try {
+    return volatileCalls(subject, listedFunctions(role)).map(need);
+  } catch {
+    // A defect; what could not be told is refused to who may not write.
+    return [need({ why: 'could not be searched for functions that may write', offset: null })];
+  }
+}
+
+const LIST_IT =
+  'Ask for a role with write access to this database, or, if the function changes nothing, have it listed under opaque-code: functions in the policy, or declared STABLE in the database.';
 
 /** A statement that needs nothing in particular (BEGIN, SHOW, …) is still refused to a role that may do nothing at all. */
 const ANYTHING: Need = { access: 'read', why: 'is a statement', hint: null, offset: null };
@@ -182,21 +207,11 @@ function level(access: Access): number {
   return ACCESS_LEVELS.indexOf(access);
 }
 
-function ruleMatches(rule: Rule, subject: RuleSubject, role: Role): Match[] {
-  const setting = role.rules[rule.id];
-  const action =
-    setting?.action ?? (rule.defaultAction === null ? null : (role.defaultAction ?? rule.defaultAction));
-  if (action === null) return [];
-  const match = (finding: RuleFinding, verdict: Verdict): Match => ({
-    rule: rule.id,
-    action: verdict,
-    message: finding.message,
-    hint: finding.hint,
-    ...(finding.detail === undefined ? {} : { detail: finding.detail }),
-    offset: finding.offset,
-  });
+function ruleMatches(active: ActiveRule, subject: RuleSubject): readonly Match[] {
+  const { rule } = active;
   try {
-    return rule.check(subject, setting?.options ?? {}).map((finding) => match(finding, action));
+    const findings = rule.check(subject, active.options);
+    return findings.length === 0 ? NOTHING : findings.map((finding) => match(rule, finding, active.action));
   } catch (error) {
     // A defect, and one that must not let a statement pass: it denies, whatever the rule's action.
     const reason = error instanceof Error ? error.message : String(error);
@@ -205,8 +220,19 @@ function ruleMatches(rule: Rule, subject: RuleSubject, role: Role): Match[] {
       hint: 'This is a defect in Holdfast; please report the statement.',
       offset: null,
     };
-    return [match(finding, 'deny')];
+    return [match(rule, finding, 'deny')];
   }
+}
+
+function match(rule: Rule, finding: RuleFinding, action: Verdict): Match {
+  return {
+    rule: rule.id,
+    action,
+    message: finding.message,
+    hint: finding.hint,
+    ...(finding.detail === undefined ? {} : { detail: finding.detail }),
+    offset: finding.offset,
+  };
 }
 
 function sentence(text: string): string {

@@ -1,6 +1,6 @@
 /**
  * Glob patterns for users, databases, applications (names as clients send
- * them) and for tables (names as PostgreSQL's grammar folds them).
+ * them), and for tables and functions (names as PostgreSQL's grammar folds them).
  *
  * Law: `*` is the only wildcard, any run of characters, also none. A pattern
  * that means something else elsewhere (`?`, `[a-z]`, `{a,b}`, `!`) is a mistake
@@ -51,7 +51,7 @@ export function globProblem(pattern: string): string | null {
   return null;
 }
 
-/** A pattern for relations; `schema` is null where it stands for every schema. */
+/** A pattern for relations or functions; `schema` is null where it stands for every schema. */
 export interface TablePattern {
   readonly text: string;
   readonly schema: Pieces | null;
@@ -107,6 +107,19 @@ export function parseTablePattern(text: string): TablePattern | { readonly probl
     }
   }
   return second === undefined ? { text, schema: null, name: first } : { text, schema: first, name: second };
+}
+
+/** Patterns as the policy spells them → read. A policy is judged by again and again, and never changed. */
+const READ = new WeakMap<readonly string[], readonly TablePattern[]>();
+
+/** Reads the patterns of a policy that has been checked; one that cannot be read is passed over. */
+export function tablePatterns(texts: readonly string[]): readonly TablePattern[] {
+  let patterns = READ.get(texts);
+  if (patterns === undefined) {
+    patterns = texts.map(parseTablePattern).filter((pattern) => 'text' in pattern);
+    READ.set(texts, patterns);
+  }
+  return patterns;
 }
 
 /**

@@ -11,21 +11,27 @@ import { dropColumn } from './rules/drop-column.js';
 import { dropDatabase } from './rules/drop-database.js';
 import { dropSchema } from './rules/drop-schema.js';
 import { dropTable } from './rules/drop-table.js';
+import { jsonOverwrite } from './rules/json-overwrite.js';
 import { multiStatement } from './rules/multi-statement.js';
 import { opaqueCode } from './rules/opaque-code.js';
 import { protectedTables } from './rules/protected-tables.js';
 import { requireWhere } from './rules/require-where.js';
+import { softDelete } from './rules/soft-delete.js';
+import { tautologicalWhere } from './rules/tautological-where.js';
 import { truncate } from './rules/truncate.js';
 
 export const RULES: readonly Rule[] = [
   cascade,
   requireWhere,
+  tautologicalWhere,
   truncate,
   dropDatabase,
   dropSchema,
   dropTable,
   dropColumn,
   protectedTables,
+  jsonOverwrite,
+  softDelete,
   opaqueCode,
   multiStatement,
 ];
@@ -35,14 +41,7 @@ export const RULES: readonly Rule[] = [
  * policy that names one is refused: silently ignored, it would promise a
  * protection that nobody gives.
  */
-export const MISSING_RULES: readonly string[] = [
-  'tautological-where',
-  'json-overwrite',
-  'soft-delete',
-  'row-limit',
-  'write-budget',
-  'recovery-ready',
-];
+export const MISSING_RULES: readonly string[] = ['row-limit', 'write-budget', 'recovery-ready'];
 
 const BY_ID: ReadonlyMap<string, Rule> = new Map(RULES.map((rule) => [rule.id, rule]));
 

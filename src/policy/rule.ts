@@ -8,7 +8,7 @@
  */
 import type { z } from 'zod';
 import type { Catalog } from '../catalog/catalog.js';
-import type { StatementFacts } from '../sql/facts.js';
+import type { Action, StatementFacts } from '../sql/facts.js';
 import type { CatalogUnknown, Verdict } from './types.js';
 
 /** One statement of the text, with what a rule may know of its surroundings. */
@@ -64,4 +64,26 @@ export interface Rule<S extends z.ZodObject = z.ZodObject> {
 /** Gives a rule's `check` the type of its own options. */
 export function defineRule<S extends z.ZodObject>(rule: Rule<S>): Rule<S> {
   return rule;
+}
+
+const NOTHING: readonly never[] = Object.freeze([]);
+
+/** One finding for each action that a rule is about. Most statements have none, and then nothing is allocated. */
+export function findingsOf(
+  statement: StatementFacts,
+  concerns: (action: Action) => boolean,
+  finding: (action: Action) => RuleFinding | null,
+): readonly RuleFinding[] {
+  let found: RuleFinding[] | null = null;
+  for (const action of statement.actions) {
+    if (!concerns(action)) continue;
+    const one = finding(action);
+    if (one !== null) (found ??= []).push(one);
+  }
+  return found ?? NOTHING;
+}
+
+/** What a finding has where the catalog has more to say, and nothing where it has not. */
+export function detail(text: string | null): { readonly detail?: string } {
+  return text === null ? {} : { detail: text };
 }

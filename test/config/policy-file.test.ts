@@ -152,10 +152,10 @@ describe('a bad policy is refused, with the place and the word', () => {
     ],
     [
       'rule of another version',
-      oneRole('rules:', '  row-limit: { action: deny, statement: 1000 }', '  tautological-where: deny'),
+      oneRole('rules:', '  row-limit: { action: deny, statement: 1000 }', '  write-budget: deny'),
       [
         '5:7: this version does not have the rule "row-limit"',
-        '6:7: this version does not have the rule "tautological-where"',
+        '6:7: this version does not have the rule "write-budget"',
       ],
     ],
     [

@@ -28,6 +28,8 @@ describe('the incidents, through a live Holdfast with the shipped policy', () =>
     ['1', 'deny', 'cascade'],
     ['2', 'deny', 'drop-database'],
     ['3a', 'hold', 'drop-table'],
+    ['4', 'hold', 'json-overwrite'],
+    ['5a', 'deny', 'tautological-where'],
   ] as const)('%s: %s by %s, and no row is lost', ([id, verdict, rule]) => {
     const { result, judged, through } = outcome(id);
     expect(result).toBe('stopped');
@@ -38,6 +40,25 @@ describe('the incidents, through a live Holdfast with the shipped policy', () =>
       code: '42501',
       routine: expect.stringMatching(/^holdfast\//) as string,
     });
+  });
+
+  it('1: the refusal names the tables that would have been emptied, with their rows', () => {
+    const { error } = outcome('1').through;
+    expect(error).toMatchObject({
+      detail: expect.stringContaining(
+        'It would also empty "user" (about 600 rows), "user_identity" (about 600 rows), "user_in_account" (about 600 rows) and "account" (about 300 rows).',
+      ) as string,
+    });
+  });
+
+  it('4: the refusal shows how one field is set', () => {
+    expect(outcome('4').through.error).toMatchObject({
+      hint: expect.stringContaining('jsonb_set("data", ') as string,
+    });
+  });
+
+  it('5: the loop of single deletes is not stopped yet', () => {
+    expect(outcome('5b').result).toBe('not yet stopped');
   });
 
   it('leave connections to others', () => {

@@ -2,9 +2,12 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import type { Catalog } from '../../src/catalog/catalog.js';
 import { RULES, ruleById } from '../../src/policy/registry.js';
 import type { Rule, RuleFinding } from '../../src/policy/rule.js';
 import { analyze, loadParser } from '../../src/sql/analyze.js';
+import { catalogOf } from '../catalog/hand-made.js';
+import type { HandMadeCatalog } from '../catalog/hand-made.js';
 
 const PAGES = new URL('../../docs/rules/', import.meta.url);
 
@@ -28,9 +31,16 @@ function options(rule: Rule): Record<string, unknown> {
   return rule.options.parse(own);
 }
 
+/** The schema that the page's examples are about; null where they need none. */
+function schema(rule: Rule): Catalog | null {
+  const block = /```yaml schema\n(.*?)```/s.exec(page(rule))?.[1];
+  return block === undefined ? null : catalogOf(parse(block) as HandMadeCatalog);
+}
+
 function findings(rule: Rule, sql: string): RuleFinding[] {
   const analysis = analyze(sql);
   if (analysis.kind !== 'statements') throw new Error(`${sql}: ${analysis.kind}: ${analysis.message}`);
+  const catalog = schema(rule);
   return analysis.statements.flatMap((statement, index) => [
     ...rule.check(
       {
@@ -39,7 +49,7 @@ function findings(rule: Rule, sql: string): RuleFinding[] {
         count: analysis.statements.length,
         environment: 'production',
         databaseName: 'shop',
-        catalog: null,
+        catalog,
         catalogUnknown: 'text',
       },
       options(rule),
@@ -100,8 +110,38 @@ describe('messages', () => {
     ],
     [
       'require-where',
-      'DELETE FROM accounts WHERE true',
-      'The condition of DELETE on "accounts" is a constant, so it cannot tell one row from another: it would empty the table.',
+      'MERGE INTO accounts USING staged ON true WHEN MATCHED THEN DELETE',
+      'The condition of MERGE into "accounts" is a constant, so it cannot tell one row from another: it would change or delete every row of the table.',
+    ],
+    [
+      'tautological-where',
+      "DELETE FROM users WHERE email LIKE '%@test%' OR email NOT LIKE '%@test%'",
+      'The WHERE of DELETE on "users" excludes no row: "email" LIKE \'%@test%\' OR its opposite holds whatever "email" is; it would empty the table (except rows where "email" is null).',
+    ],
+    [
+      'tautological-where',
+      'UPDATE users SET active = $2 WHERE $1',
+      'The WHERE of UPDATE on "users" is the same for every row, so it cannot tell one from another: it would change every row of the table, or do nothing.',
+    ],
+    [
+      'json-overwrite',
+      "UPDATE users SET data = '{}', name = 'Kim' WHERE id = 7",
+      'UPDATE on "users" would replace the whole JSON document in "data": the new value does not build on the old one.',
+    ],
+    [
+      'soft-delete',
+      'DELETE FROM users WHERE id = 7',
+      'DELETE on "users" removes rows for good, though the table marks them as deleted in "deleted_at".',
+    ],
+    [
+      'opaque-code',
+      'SELECT refresh_totals()',
+      'SELECT calls refresh_totals(), which may write: the catalog calls it volatile.',
+    ],
+    [
+      'opaque-code',
+      'SELECT * FROM fresh_totals',
+      'SELECT uses "fresh_totals", which calls refresh_totals(), which may write: the catalog calls it volatile.',
     ],
     [
       'cascade',

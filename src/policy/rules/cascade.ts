@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Action } from '../../sql/facts.js';
-import { defineRule } from '../rule.js';
+import { reachOfCascade } from '../consequences.js';
+import { defineRule, detail, findingsOf } from '../rule.js';
 import { commandWords, targetsOf } from '../words.js';
 
 /** CASCADE carries a command to objects that its text does not name. Incident: TRUNCATE … CASCADE on a lookup table emptied every account. */
@@ -10,10 +11,16 @@ export const cascade = defineRule({
   defaultAction: 'deny',
   scope: 'statement',
   options: z.strictObject({}),
-  check: ({ statement }) =>
-    statement.actions
-      .filter((action) => action.cascade)
-      .map((action) => ({ ...consequence(action), offset: action.offset })),
+  check: (subject) =>
+    findingsOf(
+      subject.statement,
+      ({ cascade: spelled }) => spelled,
+      (action) => ({
+        ...consequence(action),
+        ...detail(reachOfCascade(subject, action)),
+        offset: action.offset,
+      }),
+    ),
 });
 
 function consequence(action: Action): { message: string; hint: string } {

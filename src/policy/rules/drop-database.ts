@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineRule } from '../rule.js';
+import { defineRule, findingsOf } from '../rule.js';
 import { described } from '../words.js';
 
 /** DROP DATABASE. Incident: typed into the terminal of production instead of the local copy's. */
@@ -10,11 +10,13 @@ export const dropDatabase = defineRule({
   scope: 'statement',
   options: z.strictObject({}),
   check: ({ statement, environment }) =>
-    statement.actions
-      .filter((action) => action.operation === 'drop_database')
-      .map((action) => ({
+    findingsOf(
+      statement,
+      ({ operation }) => operation === 'drop_database',
+      (action) => ({
         message: `${described(action)} would remove the whole database from ${environment}. No transaction can undo it.`,
         hint: `This connection goes to ${environment}. If another server was meant, look at the host and port of this terminal.`,
         offset: action.offset,
-      })),
+      }),
+    ),
 });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineRule } from '../rule.js';
+import { defineRule, findingsOf } from '../rule.js';
 import { described } from '../words.js';
 
 /** DROP SCHEMA. */
@@ -10,11 +10,13 @@ export const dropSchema = defineRule({
   scope: 'statement',
   options: z.strictObject({}),
   check: ({ statement, environment }) =>
-    statement.actions
-      .filter((action) => action.operation === 'drop_schema')
-      .map((action) => ({
+    findingsOf(
+      statement,
+      ({ operation }) => operation === 'drop_schema',
+      (action) => ({
         message: `${described(action)} would remove a whole schema from ${environment}.`,
         hint: 'Drop what is in it by name, object by object; leave the empty schema.',
         offset: action.offset,
-      })),
+      }),
+    ),
 });

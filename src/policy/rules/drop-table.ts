@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { defineRule } from '../rule.js';
+import { rowsHeld } from '../consequences.js';
+import { defineRule, detail, findingsOf } from '../rule.js';
 import { described } from '../words.js';
 
 /** Relations of every kind that DROP can name; indexes hold no data of their own. */
@@ -18,12 +19,15 @@ export const dropTable = defineRule({
   defaultAction: 'hold',
   scope: 'statement',
   options: z.strictObject({}),
-  check: ({ statement, environment }) =>
-    statement.actions
-      .filter((action) => OPERATIONS.has(action.operation))
-      .map((action) => ({
-        message: `${described(action)} would remove ${action.targets.length > 1 ? 'them' : 'it'} from ${environment}, with what ${action.targets.length > 1 ? 'they hold' : 'it holds'}.`,
+  check: (subject) =>
+    findingsOf(
+      subject.statement,
+      ({ operation }) => OPERATIONS.has(operation),
+      (action) => ({
+        message: `${described(action)} would remove ${action.targets.length > 1 ? 'them' : 'it'} from ${subject.environment}, with what ${action.targets.length > 1 ? 'they hold' : 'it holds'}.`,
         hint: 'Rename it first and drop it when nothing has missed it for a while: whatever still uses it shows up, and nothing is lost.',
+        ...detail(rowsHeld(subject, action)),
         offset: action.offset,
-      })),
+      }),
+    ),
 });

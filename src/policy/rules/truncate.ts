@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { defineRule } from '../rule.js';
+import { rowsHeld } from '../consequences.js';
+import { defineRule, detail, findingsOf } from '../rule.js';
 import { described } from '../words.js';
 
 /** TRUNCATE: every row of each table at once, past every row trigger. */
@@ -9,12 +10,15 @@ export const truncate = defineRule({
   defaultAction: 'hold',
   scope: 'statement',
   options: z.strictObject({}),
-  check: ({ statement }) =>
-    statement.actions
-      .filter((action) => action.operation === 'truncate')
-      .map((action) => ({
+  check: (subject) =>
+    findingsOf(
+      subject.statement,
+      ({ operation }) => operation === 'truncate',
+      (action) => ({
         message: `${described(action)} would empty ${action.targets.length > 1 ? 'the tables' : 'the table'} at once; no row trigger fires.`,
         hint: 'Use DELETE with a WHERE that names the rows to delete: foreign keys and triggers then still guard them.',
+        ...detail(rowsHeld(subject, action)),
         offset: action.offset,
-      })),
+      }),
+    ),
 });
