@@ -56,6 +56,8 @@ export interface Metrics {
   /** The policy in force: `set` replaces the one series that there is. */
   readonly policyInfo: { set(sha256: string): void };
   readonly analysisCache: Family<['result'], CounterChild>;
+  readonly catalogReads: Family<['result'], CounterChild>;
+  readonly catalogReadSeconds: HistogramChild;
   /** The Content-Type of `text()`. */
   readonly contentType: string;
   /** Everything in Prometheus' text exposition format 0.0.4. */
@@ -66,6 +68,7 @@ export interface Metrics {
 const DECISION_BUCKETS = [5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 0.5, 1, 5];
 /** A write to the page cache takes microseconds, a flush to disk milliseconds. */
 const AUDIT_WRITE_BUCKETS = [5e-6, 1e-5, 2.5e-5, 1e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1];
+const CATALOG_READ_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** People answer in minutes. */
 const HOLD_WAIT_BUCKETS = [1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600];
 
@@ -271,6 +274,13 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
       },
     },
     analysisCache: counter('holdfast_analysis_cache_total', 'Lookups of the decision cache.', ['result']),
+    catalogReads: counter('holdfast_catalog_reads_total', 'Readings of a database’s catalogs.', ['result']),
+    catalogReadSeconds: histogram(
+      registry,
+      'holdfast_catalog_read_seconds',
+      'Time that a reading of the catalogs took, in which the session that made it waited.',
+      CATALOG_READ_BUCKETS,
+    ),
     contentType: registry.contentType,
     text: () => registry.metrics(),
   };

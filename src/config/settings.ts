@@ -47,6 +47,8 @@ export interface Settings {
     readonly parameters: 'full' | 'hash' | 'omit';
     readonly rotate: { readonly size: number; readonly keep: number };
   };
+  /** What is known of the databases' catalogs, milliseconds. */
+  readonly catalog: { readonly maxAge: number; readonly timeout: number };
   readonly limits: {
     readonly connections: number;
     readonly startupTimeout: number;
@@ -123,6 +125,14 @@ export const settingsSchema = closed({
       size: size({ least: 64 * KB, most: 1024 * 1024 * MB }).prefault('100MB'),
       keep: z.int().min(0).max(10_000).default(10),
     }).prefault({}),
+  }).prefault({}),
+  catalog: closed({
+    max_age: duration().prefault('5m').meta({
+      description: 'how old what is known of a database may get; schema changes that pass here count at once',
+    }),
+    timeout: duration()
+      .prefault('10s')
+      .meta({ description: 'how long the server may take to show its catalogs' }),
   }).prefault({}),
   limits: closed({
     connections: z.int().min(1).max(1_000_000).default(1000),
@@ -257,6 +267,7 @@ function toSettings(raw: RawSettings, directory: string): Settings {
       parameters: raw.audit.parameters,
       rotate: raw.audit.rotate,
     },
+    catalog: { maxAge: raw.catalog.max_age, timeout: raw.catalog.timeout },
     limits: {
       connections: raw.limits.connections,
       startupTimeout: raw.limits.startup_timeout,

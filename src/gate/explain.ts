@@ -25,6 +25,9 @@ export interface ExplainRequest {
 export interface Explanation {
   readonly sql: string;
   readonly login: Login;
+  readonly environment: string;
+  /** The database whose catalog was known; null: it was judged by its text alone. */
+  readonly catalog: string | null;
   readonly mode: Policy['mode'];
   /** null: no role matches, so the login itself would be refused. */
   readonly role: Role | null;
@@ -46,7 +49,16 @@ export function explain(request: ExplainRequest): Explanation {
           catalog: request.catalog ?? null,
           catalogUnknown: 'text',
         });
-  return { sql, login, mode: policy.mode, role, judgement, analysis: analysis.kind };
+  return {
+    sql,
+    login,
+    environment,
+    catalog: request.catalog?.database ?? null,
+    mode: policy.mode,
+    role,
+    judgement,
+    analysis: analysis.kind,
+  };
 }
 
 /** Refused at login; the statement is shown, but nothing more can be said of it. */
@@ -81,7 +93,19 @@ export interface ExplainedStatement {
   readonly operation: string;
   readonly effects: readonly Effect[];
   readonly relations: readonly RelationUse[];
-  readonly matches: readonly Pick<Match, 'rule' | 'action' | 'message' | 'hint'>[];
+  readonly matches: readonly ExplainedMatch[];
+}
+
+/** `detail` only where a rule has more to say, such as the tables that a cascade reaches. */
+export type ExplainedMatch = Pick<Match, 'rule' | 'action' | 'message' | 'hint' | 'detail'>;
+
+export function explainedMatch({ rule, action, message, hint, detail }: Match): ExplainedMatch {
+  return { rule, action, message, hint, ...(detail === undefined ? {} : { detail }) };
+}
+
+/** Every match: those of the text as a whole first, then statement by statement. */
+export function allMatches(judgement: Judgement): readonly Match[] {
+  return [...judgement.matches, ...judgement.statements.flatMap(({ matches }) => matches)];
 }
 
 /**
@@ -123,7 +147,7 @@ export function explainJson({ role, judgement, analysis }: Explanation): Explain
     role: role?.name ?? null,
     statements: placed.map((statement) => ({
       ...statement,
-      matches: statement.matches.map(({ rule, action, message, hint }) => ({ rule, action, message, hint })),
+      matches: statement.matches.map(explainedMatch),
     })),
   };
 }

@@ -40,6 +40,8 @@ export interface JudgedStatementRecord {
   readonly changes: readonly NameChange<Meaning>[];
   readonly facts: StatementFacts | null;
   readonly sql: RecordedSql;
+  /** It may change what the catalogs say. */
+  readonly changesSchema: boolean;
   /** What its success says about holdfast.target; null: nothing. */
   readonly target: TargetChange | null;
 }
@@ -69,6 +71,8 @@ export interface JudgedText {
   /** Names that must be looked up in the session before the verdict is complete. */
   readonly executes: readonly string[];
   readonly fetches: readonly string[];
+  /** Another snapshot of the catalogs may lead to another judgement, of this text or of those that follow it in its transaction. */
+  readonly asksCatalog: boolean;
   /** Names of prepared statements that the text itself defines, before it may use them. */
   readonly prepares: ReadonlyMap<string, Meaning>;
 }
@@ -151,6 +155,9 @@ export function judgeText(
     statements,
     executes,
     fetches,
+    // Within a transaction the catalogs cannot be read any more, so a BEGIN asks for those behind it.
+    asksCatalog:
+      judgement.usedCatalog || executes.length > 0 || facts.some(({ operation }) => operation === 'begin'),
     prepares,
   };
 }
@@ -178,6 +185,9 @@ function recordable(sql: string, analysis: Analysis, mode: JudgingContext['recor
   });
   return { analysis: { kind: 'statements', statements: located }, statements: located, mode };
 }
+
+/** `opaque`: what DO and CALL run may be anything. */
+const SCHEMA_EFFECTS: ReadonlySet<string> = new Set(['ddl', 'admin', 'opaque']);
 
 interface StatementParts {
   readonly operation: string;
@@ -213,6 +223,7 @@ export function statementRecord(
     changes: parts.changes,
     facts: parts.facts,
     sql: parts.sql,
+    changesSchema: parts.facts?.effects.some((effect) => SCHEMA_EFFECTS.has(effect)) ?? true,
     target: targetChange(parts.facts),
   };
 }
@@ -252,6 +263,7 @@ export function unreadText(
     ],
     executes: [],
     fetches: [],
+    asksCatalog: false,
     prepares: new Map(),
   };
 }

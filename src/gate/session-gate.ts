@@ -25,6 +25,9 @@ import type {
 } from '../session/ports.js';
 import type { Bound, JudgedText, RoleScope } from './judged-text.js';
 import { LexerAgreement } from './lexer-agreement.js';
+import { ambiguousPortal, functionCallMatch, isAmbiguous, unknownName } from './blocks.js';
+import type { Block } from './blocks.js';
+import type { CatalogStore, DatabaseCatalog } from './catalog-store.js';
 import type { PolicyStore } from './policy-store.js';
 import { Recorder } from './recorder.js';
 import type { MessageKind, RecorderServices, Run } from './recorder.js';
@@ -32,20 +35,22 @@ import { SessionRole } from './session-role.js';
 import { createSessionTarget } from './target.js';
 import { TextReader } from './text-reader.js';
 import type { ReaderServices } from './text-reader.js';
+import { Waits } from './waits.js';
+import type { GatedConnection } from './waits.js';
 import {
+  CANCELLED,
   INSUFFICIENT_PRIVILEGE,
   TARGET_VALID_MS,
-  ambiguousName,
   backstopGone,
   policyRefusal,
   policyWarning,
   recordRefusal,
-  unknownStatement,
 } from './words.js';
 
 /** What all sessions' gates share. */
 export interface GateServices extends ReaderServices, RecorderServices {
   readonly policies: PolicyStore;
+  readonly catalogs: CatalogStore;
 }
 
 export interface GatedSession {
@@ -57,13 +62,8 @@ export interface GatedSession {
   readonly replication: boolean;
   /** default_transaction_read_only = on was set at login. */
   readonly backstop: boolean;
-}
-
-/** A refusal but for the decision's id, which it quotes, and how to record it when the judgement alone does not say. */
-interface Block {
-  readonly refusal: (decision: string) => Refusal;
-  /** null: the text's own judgement is the reason. */
-  readonly match: Match | null;
+  /** What is known of the session's database. */
+  readonly catalog: DatabaseCatalog;
 }
 
 const WAIT = { kind: 'wait' } as const;
@@ -72,37 +72,10 @@ const NO_CHANGES: readonly never[] = [];
 /** Operations that take back what was said in a transaction. */
 const ROLLBACKS: ReadonlySet<string> = new Set(['rollback', 'rollback_to_savepoint']);
 
-/** Whether it is open which of several texts would run, where one of them changes the session's names when it does. */
-function isAmbiguous(texts: readonly JudgedText[]): boolean {
-  if (texts.length < 2 || texts.every((text) => text === texts[0])) return false;
-  return texts.some((text) => text.statements.some(({ changes }) => changes.length > 0));
-}
-
-function ambiguousPortal(portal: string): Match {
-  return {
-    rule: 'names',
-    action: 'deny',
-    message: `what portal "${portal}" stands for depends on requests that are still under way, and it may prepare or drop statements`,
-    hint: 'Wait for the answers to what was sent, or use a name that was not used before.',
-    offset: null,
-  };
-}
-
-function unknownName(name: string): Block {
-  return {
-    refusal: () => unknownStatement(name),
-    match: {
-      rule: 'names',
-      action: 'deny',
-      message: 'unknown prepared statement',
-      hint: null,
-      offset: null,
-    },
-  };
-}
-
 export class SessionGate implements StatementGate {
   readonly #services: GateServices;
+  readonly #waits: Waits;
+  readonly #catalog: DatabaseCatalog;
   /** default_transaction_read_only = on was set at login. */
   readonly #backstop: boolean;
   readonly #role: SessionRole;
@@ -110,13 +83,18 @@ export class SessionGate implements StatementGate {
   readonly #recorder: Recorder;
   readonly #target = createSessionTarget();
   readonly #lexer = new LexerAgreement();
+  /** Something in the transaction at hand may have changed the schema. */
+  #schemaChanged = false;
 
-  /** @param onReady called when what was answered `wait` can be asked again */
-  constructor(services: GateServices, session: GatedSession, onReady: () => void) {
+  constructor(services: GateServices, session: GatedSession, connection: GatedConnection) {
     this.#services = services;
+    this.#waits = new Waits(connection, session.catalog, session.backstop);
+    this.#catalog = session.catalog;
     this.#backstop = session.backstop;
-    this.#role = new SessionRole(services.policies, session.login, session.scope);
-    this.#texts = new TextReader(services, this.#role, session.replication, onReady);
+    this.#role = new SessionRole(services.policies, session.catalog, session.login, session.scope);
+    this.#texts = new TextReader(services, this.#role, session.replication, () => {
+      connection.ready();
+    });
     this.#recorder = new Recorder(services, session.id, session.constant);
   }
 
@@ -130,13 +108,25 @@ export class SessionGate implements StatementGate {
     return this.#recorder.takeRecorded();
   }
 
+  /** A message waits until the server has answered what was sent before it. */
+  get heldBack(): boolean {
+    return this.#waits.heldBack;
+  }
+
+  /** A cancel request came for the message that waits: it is refused when it is asked about again. */
+  cancelWaiting(): void {
+    this.#waits.cancel();
+  }
+
   // ---------------------------------------------------------------- messages
 
   query(bytes: Buffer, start: number, end: number, names: NameLookup): QueryAnswer {
     const startedAt = this.#texts.startOfDecision();
     this.#role.refresh();
+    if (this.#waits.takeCancelled()) return this.#refuseCancelled('query', startedAt);
+    if (this.#waits.mustHoldBack()) return WAIT;
     const judged = this.#texts.read(bytes, start, end, startedAt);
-    if (judged === null) return WAIT;
+    if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
     const block = this.#block(judged) ?? this.#blockByNames(judged, names);
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
     const statements: PassedStatement[] = [];
@@ -150,8 +140,10 @@ export class SessionGate implements StatementGate {
   parse(_name: string, bytes: Buffer, start: number, end: number): MessageAnswer {
     const startedAt = this.#texts.startOfDecision();
     this.#role.refresh();
+    if (this.#waits.takeCancelled()) return this.#refuseCancelled('parse', startedAt);
+    if (this.#waits.mustHoldBack()) return WAIT;
     const judged = this.#texts.read(bytes, start, end, startedAt);
-    if (judged === null) return WAIT;
+    if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
     const block = this.#block(judged);
     if (block !== null) return this.#refuse(judged, block, 'parse', null, startedAt);
     for (const record of judged.statements) this.#recorder.decision(record, 'parse', null, startedAt);
@@ -172,7 +164,10 @@ export class SessionGate implements StatementGate {
     end: number,
   ): MessageAnswer {
     this.#role.refresh();
+    if (this.#waits.takeCancelled()) return this.#refuseCancelled('bind', this.#services.clock());
+    if (this.#waits.mustHoldBack()) return WAIT;
     const texts = (meanings as readonly JudgedText[]).map((text) => this.#texts.current(text));
+    if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return WAIT;
     if (texts.length === 0) {
       // A function may have prepared it behind Holdfast's back; only who may do anything may use that.
       const unknown = this.#texts.unread('unknown_statement', null, INSUFFICIENT_PRIVILEGE);
@@ -192,8 +187,11 @@ export class SessionGate implements StatementGate {
   execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer {
     const startedAt = this.#services.clock();
     this.#role.refresh();
+    if (this.#waits.takeCancelled()) return this.#refuseCancelled('execute', startedAt);
+    if (this.#waits.mustHoldBack()) return WAIT;
     const portals = meanings as readonly Bound[];
     const texts = portals.flatMap((portal) => portal.texts.map((text) => this.#texts.current(text)));
+    if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return WAIT;
     const parameters = portals.at(-1)?.parameters ?? null;
     for (const text of texts) {
       const block = this.#block(text) ?? this.#blockByNames(text, names);
@@ -201,9 +199,7 @@ export class SessionGate implements StatementGate {
     }
     let judged = texts.at(-1) ?? null;
     if (judged !== null && isAmbiguous(texts)) {
-      const match = ambiguousPortal(portal);
-      const block: Block = { refusal: () => ambiguousName(match), match };
-      return this.#refuse(judged, block, 'execute', parameters, startedAt);
+      return this.#refuse(judged, ambiguousPortal(portal), 'execute', parameters, startedAt);
     }
     // A portal that is not known here is one that a function opened: whoever might call the function may read from it.
     judged ??= this.#texts.unread('fetch', null, INSUFFICIENT_PRIVILEGE);
@@ -221,15 +217,8 @@ export class SessionGate implements StatementGate {
     const startedAt = this.#services.clock();
     this.#role.refresh();
     const allowed = this.#role.mayDoAnything;
-    const match: Match | null = allowed
-      ? null
-      : {
-          rule: 'access',
-          action: 'deny',
-          message: `FunctionCall needs admin access; role "${this.#role.scope.role.name}" has ${this.#role.scope.role.access}.`,
-          hint: 'Call the function by SELECT, where the policy can see it.',
-          offset: null,
-        };
+    const { role } = this.#role.scope;
+    const match = allowed ? null : functionCallMatch(role.name, role.access);
     const judged = this.#texts.unread('function_call', match, INSUFFICIENT_PRIVILEGE);
     const block = this.#block(judged);
     if (block !== null) return this.#refuse(judged, block, 'function_call', null, startedAt);
@@ -328,10 +317,26 @@ export class SessionGate implements StatementGate {
     return { kind: 'refuse', refusal: block.refusal(this.#recorder.lastDecision) };
   }
 
+  #refuseCancelled(
+    message: MessageKind,
+    startedAt: number,
+  ): { readonly kind: 'refuse'; readonly refusal: Refusal } {
+    const match: Match = {
+      rule: 'cancel',
+      action: 'deny',
+      message: CANCELLED.message,
+      hint: null,
+      offset: null,
+    };
+    const unread = this.#texts.unread('cancelled', match, CANCELLED.sqlstate);
+    return this.#refuse(unread, { refusal: () => CANCELLED, match }, message, null, startedAt);
+  }
+
   ended(execution: Execution, ending: Ending): void {
     const run = execution as Run;
     const { operation, target } = run.record;
     const now = this.#services.clock();
+    if (run.record.changesSchema) this.#schemaChanged = true;
     if (ending.sqlstate !== null || ROLLBACKS.has(operation)) this.#target.rolledBack();
     else if (target !== null && !ending.skipped) this.#target.changed(target, now);
     this.#recorder.outcome(run, ending, now);
@@ -339,6 +344,10 @@ export class SessionGate implements StatementGate {
 
   /** The server has reported ReadyForQuery with this status. */
   requestEnded(status: TransactionStatus): void {
+    if (this.#schemaChanged && status === 'I') {
+      this.#schemaChanged = false;
+      this.#catalog.changed();
+    }
     this.#target.requestEnded(status);
   }
 

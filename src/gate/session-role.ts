@@ -1,12 +1,13 @@
 /**
  * The role that one session has under the policy in force.
  *
- * Law: this file follows the policy for a session, and is the only one to do so: a
- * new policy counts from the next refresh() on, and what is asked between two of
- * them is asked of one policy. It knows no statements and blocks nothing.
+ * Law: this file follows the policy, and what is known of the database, for a session,
+ * and is the only one to do so: a new one counts from the next refresh() on, and what
+ * is asked between two of them is asked of one policy and one snapshot. It knows no statements and blocks nothing.
  */
 import { matchRole } from '../policy/match.js';
 import type { Login, Role } from '../policy/types.js';
+import type { DatabaseCatalog } from './catalog-store.js';
 import type { RoleScope } from './judged-text.js';
 import type { PolicyInForce, PolicyStore } from './policy-store.js';
 
@@ -24,12 +25,14 @@ export const NO_ROLE: Role = {
 export class SessionRole {
   readonly #policies: PolicyStore;
   readonly #login: Login;
+  readonly #catalog: DatabaseCatalog;
   #inForce: PolicyInForce;
   #scope: RoleScope;
 
   /** @param scope the role that the session was admitted with */
-  constructor(policies: PolicyStore, login: Login, scope: RoleScope) {
+  constructor(policies: PolicyStore, catalog: DatabaseCatalog, login: Login, scope: RoleScope) {
     this.#policies = policies;
+    this.#catalog = catalog;
     this.#login = login;
     this.#inForce = policies.current;
     this.#scope = scope;
@@ -49,12 +52,13 @@ export class SessionRole {
     return this.#scope.policy.mode === 'observe';
   }
 
-  /** Takes up a new policy, from which moment on it counts. */
+  /** Takes up a new policy and a new snapshot of the catalogs, from which moment on they count. */
   refresh(): void {
     const inForce = this.#policies.current;
-    if (inForce === this.#inForce) return;
+    const samePolicy = inForce === this.#inForce;
+    if (samePolicy && this.#catalog.current === this.#scope.catalog) return;
     this.#inForce = inForce;
-    const role = matchRole(inForce.policy, this.#login) ?? NO_ROLE;
+    const role = samePolicy ? this.#scope.role : (matchRole(inForce.policy, this.#login) ?? NO_ROLE);
     this.#scope = inForce.scope(role, this.#login.database);
   }
 }

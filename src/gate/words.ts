@@ -25,7 +25,8 @@ function rulesOf(judgement: Judgement): readonly Match[] {
 
 function detail(judgement: Judgement, decision: string): string {
   const rules = rulesOf(judgement).map(({ rule, action }) => `${rule} (${action})`);
-  return `Decision ${decision}. ${rules.length === 1 ? 'Rule' : 'Rules'}: ${rules.join(', ')}.`;
+  const more = judgement.decisive?.detail;
+  return `${more === undefined ? '' : `${more} `}Decision ${decision}. ${rules.length === 1 ? 'Rule' : 'Rules'}: ${rules.join(', ')}.`;
 }
 
 /** The error for a text that the policy refuses, or wants confirmed or held. */
@@ -98,6 +99,14 @@ export function recordRefusal(): Refusal {
     routine: 'holdfast/audit',
   };
 }
+
+/** In PostgreSQL's words (ProcessInterrupts): clients look for them. */
+export const CANCELLED: Refusal = {
+  severity: 'ERROR',
+  sqlstate: '57014',
+  message: 'canceling statement due to user request',
+  routine: 'holdfast/cancel',
+};
 
 /** A name whose meaning cannot be told now. */
 export function ambiguousName({ message, hint }: Match): Refusal {

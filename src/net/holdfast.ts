@@ -12,6 +12,7 @@ import type { Settings } from '../config/settings.js';
 import { OperatorError } from '../errors.js';
 import { createAnalysisPool } from '../gate/analysis-pool.js';
 import { admitLogin } from '../gate/login-gate.js';
+import { createCatalogStore } from '../gate/catalog-store.js';
 import { createPolicyStore } from '../gate/policy-store.js';
 import type { PolicyStore } from '../gate/policy-store.js';
 import type { Logger } from '../log.js';
@@ -54,6 +55,8 @@ const SERVER_FACTS_VALID_MS = 60_000;
 /** Connections that have not said who they are, above the session limit. */
 const GREETING_ALLOWANCE = 100;
 const POLICY_POLL_MS = 1_000;
+/** How long the server is left alone after it has not shown its catalogs. */
+const CATALOG_RETRY_MS = 5_000;
 const ANALYSIS_WORKERS = 2;
 const ANALYSIS_DEADLINE_MS = 30_000;
 
@@ -68,7 +71,12 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
   };
   await loadParser();
   const metrics = createMetrics();
-  const policies = createPolicyStore(policy);
+  const catalogs = createCatalogStore({
+    maxAge: settings.catalog.maxAge,
+    retryAfter: CATALOG_RETRY_MS,
+    clock: () => performance.now(),
+  });
+  const policies = createPolicyStore(policy, catalogs);
   metrics.policyInfo.set(policy.sha256);
   const audit = await openAuditLog({
     ...settings.audit,
@@ -110,6 +118,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
       recordParameters: settings.audit.parameters,
       metrics,
       policies,
+      catalogs,
       audit,
       pool,
       statementLimit: settings.limits.statement,
@@ -129,6 +138,9 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
     upstreamErrors: metrics.upstreamErrors,
     refusedSessions: metrics.sessionsRefused,
     auditRecords: metrics.auditRecords,
+    catalogReads: metrics.catalogReads,
+    catalogReadSeconds: metrics.catalogReadSeconds,
+    catalogTimeout: settings.catalog.timeout,
     startupTimeout: settings.limits.startupTimeout,
     messageLimit: settings.limits.message,
     draining: () => draining,

@@ -4,7 +4,7 @@
  */
 import type { GateServices } from '../gate/session-gate.js';
 import type { Logger } from '../log.js';
-import type { CounterChild, Family } from '../metrics.js';
+import type { CounterChild, Family, HistogramChild } from '../metrics.js';
 import type { Role } from '../policy/types.js';
 import type { Admission } from './admission.js';
 import type { CancelRegistry } from './cancellation.js';
@@ -36,6 +36,10 @@ export interface SessionServices {
   readonly upstreamErrors: Family<['reason'], CounterChild>;
   readonly refusedSessions: Family<['reason'], CounterChild>;
   readonly auditRecords: Family<['kind'], CounterChild>;
+  readonly catalogReads: Family<['result'], CounterChild>;
+  readonly catalogReadSeconds: HistogramChild;
+  /** Milliseconds that the server may take to show its catalogs. */
+  readonly catalogTimeout: number;
   /** Milliseconds for a whole login. */
   readonly startupTimeout: number;
   /** Largest message, bytes. */

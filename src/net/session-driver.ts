@@ -11,6 +11,7 @@ import { sessionCloseBody, sessionConstant } from '../audit/records.js';
 import type { SessionConstant } from '../audit/records.js';
 import type { Refusal } from '../errors.js';
 import type { AdmittedLogin } from '../gate/login-gate.js';
+import type { DatabaseCatalog } from '../gate/catalog-store.js';
 import type { Role } from '../policy/types.js';
 import { noticeResponse, readyForQuery } from '../protocol/encode.js';
 import type { Cancellable } from './cancellation.js';
@@ -46,6 +47,8 @@ export class SessionDriver implements Cancellable, LiveSession {
   #admitted: AdmittedLogin | null;
   readonly #constant: SessionConstant;
   readonly #openedAt: number;
+  readonly #database: string;
+  readonly #catalog: DatabaseCatalog;
   /** null once the session is open. */
   #opening: SessionOpening | null;
   /** null until the session is open. */
@@ -69,6 +72,8 @@ export class SessionDriver implements Cancellable, LiveSession {
     this.#role = admitted.scope.role;
     this.id = id;
     this.#openedAt = services.gate.clock();
+    this.#catalog = services.gate.catalogs.enter(admitted.login.database);
+    this.#database = admitted.login.database;
     const { user, database, application } = admitted.login;
     this.#constant = sessionConstant({
       session: this.id,
@@ -163,6 +168,7 @@ export class SessionDriver implements Cancellable, LiveSession {
           scope,
           replication,
           backstop,
+          catalog: this.#catalog,
         },
         serverKey: login.serverKey,
         status,
@@ -294,6 +300,8 @@ export class SessionDriver implements Cancellable, LiveSession {
     if (this.#closed) return;
     this.#closed = true;
     this.#opening?.stop();
+    this.#relay?.stop();
+    this.#services.gate.catalogs.leave(this.#database);
     hangUp(this.#client, null);
     const upstream = this.#upstream?.socket;
     if (upstream !== undefined) hangUp(upstream, null);

@@ -13,11 +13,14 @@ import type { Refusal } from '../errors.js';
 import { SessionGate } from '../gate/session-gate.js';
 import type { GatedSession } from '../gate/session-gate.js';
 import type { TransactionStatus } from '../protocol/constants.js';
+import { ProtocolViolation } from '../protocol/violation.js';
 import { Conversation } from '../session/conversation.js';
 import type { LoginResult } from '../session/login.js';
 import { CancelForwarding } from './cancel-forwarding.js';
 import type { ServerKey } from './cancel-forwarding.js';
 import { Outgoing } from './outgoing.js';
+import { CatalogReader } from './catalog-reader.js';
+import type { Unclaimed } from './catalog-reader.js';
 import type { SessionServices } from './services.js';
 
 /** Bytes for the server that may wait for the audit log before the client is read no further. */
@@ -53,6 +56,9 @@ export class SessionRelay {
   readonly #conversation: Conversation;
   readonly #outgoing: Outgoing;
   readonly #cancels: CancelForwarding | null;
+  readonly #catalogReader: CatalogReader;
+  /** Physical replication takes no SQL. */
+  readonly #replication: boolean;
   #clientEnded = false;
   #clientPaused = false;
   #upstreamBlocked = false;
@@ -64,11 +70,16 @@ export class SessionRelay {
     this.#client = session.client;
     this.#upstream = session.upstream;
     this.#ports = ports;
-    const gate = new SessionGate(services.gate, session.gated, () => {
-      this.#conversation.resume();
-      this.#afterClient();
+    this.#replication = session.gated.replication;
+    const gate = new SessionGate(services.gate, session.gated, {
+      ready: () => {
+        this.#resume();
+      },
+      readCatalog: () => this.#readCatalog(),
+      groupOutstanding: () => this.#conversation.groupOutstanding,
     });
     this.#gate = gate;
+    this.#catalogReader = new CatalogReader(services, session.gated.id, session.gated.catalog);
     this.#outgoing = new Outgoing({
       write: (chunks) => {
         this.#writeUpstream(chunks);
@@ -168,8 +179,13 @@ export class SessionRelay {
   /** Bytes of the server; `lasting`: they stay as they are after this returns. */
   receiveServer(bytes: Buffer, lasting: boolean): void {
     this.#upstreamBytesLast = lasting;
+    if (this.#catalogReader.underWay) {
+      this.#catalogAnswer(bytes);
+      return;
+    }
     this.#conversation.receiveServer(bytes);
-    if (this.#clientPaused) this.#steerClient();
+    if (this.#gate.heldBack && !this.#conversation.groupOutstanding) this.#resume();
+    else if (this.#clientPaused) this.#steerClient();
   }
 
   /** The server's socket takes bytes again. */
@@ -188,6 +204,12 @@ export class SessionRelay {
 
   /** A cancel request for this session came in. @returns whether there is something to cancel */
   cancel(): boolean {
+    if (this.#conversation.waiting && this.#conversation.quiet) {
+      // What the client waits for has not reached the server, which may be at a query of Holdfast's.
+      this.#gate.cancelWaiting();
+      if (!this.#catalogReader.underWay) this.#resume();
+      return true;
+    }
     return this.#cancels?.cancel() ?? false;
   }
 
@@ -196,7 +218,50 @@ export class SessionRelay {
     this.#conversation.fail(refusal);
   }
 
+  /** The session has ended. */
+  stop(): void {
+    this.#catalogReader.stop();
+  }
+
+  // ---------------------------------------------------------------- catalogs
+
+  #readCatalog(): boolean {
+    const { quiet, status } = this.#conversation;
+    // Within a transaction a query would fix its snapshot, and its failure would be the transaction's.
+    if (!quiet || status !== 'I' || this.#replication || this.#outgoing.waiting > 0) return false;
+    this.#writeUpstream([this.#catalogReader.start()]);
+    return true;
+  }
+
+  #catalogAnswer(bytes: Buffer): void {
+    let unclaimed: Unclaimed | null;
+    try {
+      unclaimed = this.#catalogReader.receive(bytes);
+    } catch (error) {
+      this.#catalogReader.stop();
+      if (!(error instanceof ProtocolViolation)) throw error;
+      this.#conversation.fail({
+        severity: 'FATAL',
+        sqlstate: error.sqlstate,
+        message: `holdfast: ${error.message}`,
+        routine: 'holdfast/protocol',
+      });
+      return;
+    }
+    if (unclaimed === null) return;
+    for (const message of unclaimed.relay) this.#conversation.receiveServer(message);
+    if (unclaimed.rest.length > 0) this.#conversation.receiveServer(unclaimed.rest);
+    this.#resume();
+  }
+
   // ---------------------------------------------------------------- flow
+
+  /** The gate can answer now what it answered `wait` to. */
+  #resume(): void {
+    if (this.#ports.ended()) return;
+    this.#conversation.resume();
+    this.#afterClient();
+  }
 
   /** What the client's bytes led to leaves as one segment; then the flow is looked at. */
   #afterClient(): void {

@@ -30,6 +30,12 @@ export interface ClientMessages {
   streamsCopyData(): boolean;
 }
 
+/**
+ * Bytes that are kept of a client for whom the gate has not answered yet. It is read
+ * on up to here: whether it is still there shows in nothing else.
+ */
+const BACKLOG_LIMIT = 262_144;
+
 /** @throws ProtocolViolation, worded as PostgreSQL does (SocketBackend in tcop/postgres.c) */
 export function unknownType(type: number): never {
   throw new ProtocolViolation(`invalid frontend message type ${type}`);
@@ -47,6 +53,8 @@ export class ClientStream {
   #streamDropped = false;
   #waiting = false;
   #backlog: Buffer[] = [];
+  /** Bytes in the backlog that came since the gate was first asked. */
+  #backlogSize = 0;
   /** The client said Terminate: nothing more is read of it, but the replies under way still count. */
   #terminated = false;
 
@@ -67,6 +75,11 @@ export class ClientStream {
     return this.#waiting;
   }
 
+  /** So much has come since the gate was asked that no more should be read. */
+  get overfull(): boolean {
+    return this.#waiting && this.#backlogSize >= BACKLOG_LIMIT;
+  }
+
   /** Part of a message has come, and is kept until its rest has. */
   get collecting(): boolean {
     return this.#collecting !== null;
@@ -77,6 +90,7 @@ export class ClientStream {
     if (this.#terminated) return;
     if (this.#waiting) {
       this.#backlog.push(Buffer.from(chunk));
+      this.#backlogSize += chunk.length;
       return;
     }
     this.#scan(chunk);
@@ -88,11 +102,15 @@ export class ClientStream {
     this.#waiting = false;
     const backlog = this.#backlog;
     this.#backlog = [];
+    this.#backlogSize = 0;
     for (const [index, chunk] of backlog.entries()) {
       if (this.#terminated) return;
       // By its getter, so that the compiler does not narrow the field across calls that change it.
       if (this.waiting || this.#messages.over) {
-        this.#backlog.push(...backlog.slice(index));
+        for (const rest of backlog.slice(index)) {
+          this.#backlog.push(rest);
+          this.#backlogSize += rest.length;
+        }
         return;
       }
       this.#scan(chunk);

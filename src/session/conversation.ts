@@ -88,14 +88,24 @@ export class Conversation {
     return false;
   }
 
+  /** The server owes nothing: whatever is asked of it now is answered before anything else. Part of a message may have come. */
+  get quiet(): boolean {
+    return this.#state.replies.length === 0 && this.#state.mode === 'ready';
+  }
+
+  /** The server owes a ReadyForQuery. */
+  get groupOutstanding(): boolean {
+    return this.#state.replies.groupOutstanding;
+  }
+
   /** Idle between transactions, with nothing half-received: where a session can be ended without harm. */
   get idle(): boolean {
     return !this.busy && this.status === 'I' && !this.#client.collecting && this.#state.mode === 'ready';
   }
 
-  /** The client should be read no further for now: the gate has not answered, or too many replies are outstanding. */
+  /** The client should be read no further for now: too much has come that waits for the gate, or too many replies are outstanding. */
   get congested(): boolean {
-    return this.waiting || this.#state.replies.length >= this.#outstandingLimit;
+    return this.#client.overfull || this.#state.replies.length >= this.#outstandingLimit;
   }
 
   // ---------------------------------------------------------------- bytes

@@ -11,7 +11,7 @@ import { ProtocolViolation } from '../protocol/violation.js';
 
 /** Rows of the last result, all columns as text, or the server's error. */
 export type OwnResult =
-  | { readonly rows: readonly (readonly (string | null)[])[]; readonly status: TransactionStatus }
+  | { readonly rows: readonly OwnRow[]; readonly status: TransactionStatus }
   | {
       readonly error: { readonly sqlstate: string; readonly message: string };
       readonly status: TransactionStatus;
@@ -28,14 +28,19 @@ export interface OwnQuery {
   ): { readonly result: OwnResult; readonly rest: Buffer; readonly relay: readonly Buffer[] } | null;
 }
 
+/** One row, all columns as text. */
+export type OwnRow = readonly (string | null)[];
+
 /**
  * Reads the answer to one simple Query.
  * @param limit bytes that the whole answer may have
+ * @param onRow is given each row as it comes; the result has none then
  */
-export function ownQuery(limit: number): OwnQuery {
+export function ownQuery(limit: number, onRow?: (row: OwnRow) => void): OwnQuery {
   let assembler = new MessageAssembler();
   let size = 0;
-  const rows: (readonly (string | null)[])[] = [];
+  const rows: OwnRow[] = [];
+  const take = onRow ?? ((row: OwnRow) => rows.push(row));
   // What the server may send at any time is for the client all the same.
   const relay: Buffer[] = [];
   let error: { sqlstate: string; message: string } | null = null;
@@ -46,7 +51,14 @@ export function ownQuery(limit: number): OwnQuery {
         const taken = assembler.add(chunk, position);
         position += taken;
         size += taken;
-        if (size > limit) throw new ProtocolViolation('the answer to a query of Holdfast is too long');
+        if (size > limit && error === null) {
+          // The rest is still to be read: the session goes on behind it.
+          rows.length = 0;
+          error = { sqlstate: '54000', message: `the answer is longer than ${limit} bytes` };
+        }
+        if (assembler.length !== null && assembler.length > limit) {
+          throw new ProtocolViolation('the server answers a query of Holdfast with too long a message');
+        }
         if (assembler.length !== null && assembler.length < 4) {
           throw new ProtocolViolation(`invalid message length ${assembler.length} from the server`);
         }
@@ -56,7 +68,7 @@ export function ownQuery(limit: number): OwnQuery {
         const end = whole.length;
         switch (whole[0]) {
           case BACKEND.DataRow:
-            rows.push(textColumns(whole, 5, end));
+            if (error === null) take(textColumns(whole, 5, end));
             break;
           case BACKEND.ErrorResponse: {
             const fields = errorFields(whole, 5, end);

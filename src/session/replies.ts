@@ -55,12 +55,16 @@ export function reply(
   };
 }
 
+/** What the server answers with ReadyForQuery at its end. */
+const ENDS_GROUP: ReadonlySet<Reply['kind']> = new Set(['sync', 'query', 'refused_query', 'function_call']);
+
 /** First in, first out; `at(0)` is the oldest. */
 export class ReplyQueue {
   #items: Reply[] = [];
   #head = 0;
   #places = 0;
   #lastPlace = -1;
+  #lastGroup = -1;
 
   get length(): number {
     return this.#items.length - this.#head;
@@ -76,9 +80,16 @@ export class ReplyQueue {
     return this.#lastPlace;
   }
 
+  /** Whether something is there that ends in ReadyForQuery. */
+  get groupOutstanding(): boolean {
+    const head = this.#items[this.#head];
+    return head !== undefined && head.place <= this.#lastGroup;
+  }
+
   push(item: Reply): void {
     item.place = this.takePlace();
     this.#lastPlace = item.place;
+    if (ENDS_GROUP.has(item.kind)) this.#lastGroup = item.place;
     this.#items.push(item);
   }
 

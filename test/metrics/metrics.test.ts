@@ -50,6 +50,8 @@ describe('names and labels', () => {
       '# TYPE holdfast_audit_failures_total counter',
       '# TYPE holdfast_audit_records_total counter',
       '# TYPE holdfast_audit_write_seconds histogram',
+      '# TYPE holdfast_catalog_read_seconds histogram',
+      '# TYPE holdfast_catalog_reads_total counter',
       '# TYPE holdfast_decision_seconds histogram',
       '# TYPE holdfast_decisions_total counter',
       '# TYPE holdfast_hold_wait_seconds histogram',

@@ -593,7 +593,7 @@ describe('what the driver may ask', () => {
     );
   }
 
-  test('congested while too many replies are outstanding, and while the gate has not answered', () => {
+  test('congested while too many replies are outstanding, and when too much has come that waits for the gate', () => {
     const conversation = quiet(2);
     expect(conversation.congested).toBe(false);
     conversation.receiveClient(Buffer.concat([frontend('Query "SELECT 1"'), frontend('Query "SELECT 2"')]));
@@ -603,6 +603,13 @@ describe('what the driver may ask', () => {
     );
     expect(conversation.congested).toBe(false);
     conversation.receiveClient(frontend('Query "WAIT"'));
+    // It is read on, for a while: that it goes away would show in nothing else.
+    expect([conversation.congested, conversation.waiting]).toEqual([false, true]);
+    const more = frontend('Query "SELECT 1"');
+    const enough = Math.ceil(262_144 / more.length);
+    for (let count = 1; count < enough; count++) conversation.receiveClient(more);
+    expect(conversation.congested).toBe(false);
+    conversation.receiveClient(more);
     expect([conversation.congested, conversation.waiting]).toEqual([true, true]);
   });
 

@@ -39,5 +39,14 @@ test('what does not belong to a query, and too much of what does', () => {
   ]) {
     expect(() => ownQuery(1000).receive(answer(line)), line).toThrow(ProtocolViolation);
   }
-  expect(() => ownQuery(10).receive(answer('RowDescription'))).toThrow(ProtocolViolation);
+  const row = answer('DataRow "100"');
+  expect(() => ownQuery(row.length - 2).receive(row)).toThrow(ProtocolViolation);
+});
+
+test('an answer that is too long as a whole is read to its end, and is an error', () => {
+  const rows = Array.from({ length: 10 }, () => 'DataRow "100"');
+  const bytes = answer('RowDescription', ...rows, 'CommandComplete "SELECT 10"', 'ReadyForQuery I');
+  const found = ownQuery(100).receive(Buffer.concat([bytes, Buffer.from('next')]));
+  expect(found?.result).toMatchObject({ error: { sqlstate: '54000' }, status: 'I' });
+  expect(found?.rest.toString()).toBe('next');
 });

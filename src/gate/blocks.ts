@@ -1,0 +1,56 @@
+/**
+ * Why a text may not pass now, where its own judgement is not the reason: names
+ * whose meaning is not known, or cannot be told.
+ */
+import type { Refusal } from '../errors.js';
+import type { Match } from '../policy/types.js';
+import type { JudgedText } from './judged-text.js';
+import { ambiguousName, unknownStatement } from './words.js';
+
+/** A refusal but for the decision's id, which it quotes, and how to record it when the judgement alone does not say. */
+export interface Block {
+  readonly refusal: (decision: string) => Refusal;
+  /** null: the text's own judgement is the reason. */
+  readonly match: Match | null;
+}
+
+/** Whether it is open which of several texts would run, where one of them changes the session's names when it does. */
+export function isAmbiguous(texts: readonly JudgedText[]): boolean {
+  if (texts.length < 2 || texts.every((text) => text === texts[0])) return false;
+  return texts.some((text) => text.statements.some(({ changes }) => changes.length > 0));
+}
+
+export function ambiguousPortal(portal: string): Block {
+  const match: Match = {
+    rule: 'names',
+    action: 'deny',
+    message: `what portal "${portal}" stands for depends on requests that are still under way, and it may prepare or drop statements`,
+    hint: 'Wait for the answers to what was sent, or use a name that was not used before.',
+    offset: null,
+  };
+  return { refusal: () => ambiguousName(match), match };
+}
+
+export function unknownName(name: string): Block {
+  return {
+    refusal: () => unknownStatement(name),
+    match: {
+      rule: 'names',
+      action: 'deny',
+      message: 'unknown prepared statement',
+      hint: null,
+      offset: null,
+    },
+  };
+}
+
+/** FunctionCall in a session that may not do everything: the function is named by its oid, which tells nothing. */
+export function functionCallMatch(role: string, access: string): Match {
+  return {
+    rule: 'access',
+    action: 'deny',
+    message: `FunctionCall needs admin access; role "${role}" has ${access}.`,
+    hint: 'Call the function by SELECT, where the policy can see it.',
+    offset: null,
+  };
+}

@@ -1,0 +1,92 @@
+/**
+ * What keeps a message from being judged at once: replies to what was sent before it,
+ * and catalogs that are to be read first. And who need not wait any longer: a message
+ * for which a cancel request came.
+ *
+ * Law: one message waits at a time, and it is asked about again from the start when
+ * the connection says ready(). It judges nothing and records nothing.
+ */
+import type { DatabaseCatalog } from './catalog-store.js';
+
+/** What the gate needs of the connection that it judges for. */
+export interface GatedConnection {
+  /** What was answered `wait` can be asked again. */
+  ready(): void;
+  /** Begins to read the catalogs on the session's own connection. @returns false where that is not possible now */
+  readCatalog(): boolean;
+  /** The server owes a ReadyForQuery for what was sent before the message at hand. */
+  groupOutstanding(): boolean;
+}
+
+export class Waits {
+  readonly #connection: GatedConnection;
+  readonly #catalog: DatabaseCatalog;
+  readonly #backstop: boolean;
+  /** The message at hand has waited for the catalogs; it is judged by what there is now. */
+  #catalogAwaited = false;
+  #heldBack = false;
+  #cancelled = false;
+
+  /** @param backstop default_transaction_read_only = on was set at login */
+  constructor(connection: GatedConnection, catalog: DatabaseCatalog, backstop: boolean) {
+    this.#connection = connection;
+    this.#catalog = catalog;
+    this.#backstop = backstop;
+  }
+
+  /** A message waits until the server has answered what was sent before it. */
+  get heldBack(): boolean {
+    return this.#heldBack;
+  }
+
+  /**
+   * Whether the message must wait until the server has answered all that was sent before the last Sync or Query. Only
+   * behind the read-only backstop: that a function takes it away would be seen too late for what was sent on in the
+   * meantime.
+   */
+  mustHoldBack(): boolean {
+    this.#heldBack = this.#backstop && this.#connection.groupOutstanding();
+    return this.#heldBack;
+  }
+
+  /**
+   * Whether the message must wait until the catalogs have been read; it is then judged anew, by what is known then.
+   * @param asks its judgement depends on them
+   */
+  mustReadCatalog(asks: boolean): boolean {
+    if (!asks) return false;
+    if (this.#catalogAwaited) {
+      this.#catalogAwaited = false;
+      return false;
+    }
+    switch (this.#catalog.advice()) {
+      case 'judge':
+        return false;
+      case 'read':
+        this.#catalogAwaited = this.#connection.readCatalog();
+        return this.#catalogAwaited;
+      case 'wait':
+        this.#catalog.whenRead((end) => {
+          this.#catalogAwaited = end !== 'abandoned';
+          this.#connection.ready();
+        });
+        return true;
+    }
+  }
+
+  /** A cancel request came for the message that waits. */
+  cancel(): void {
+    this.#cancelled = true;
+  }
+
+  /** Whether the message at hand was cancelled while it waited. */
+  takeCancelled(): boolean {
+    const cancelled = this.#cancelled;
+    if (cancelled) {
+      this.#cancelled = false;
+      this.#heldBack = false;
+      this.#catalogAwaited = false;
+    }
+    return cancelled;
+  }
+}
