@@ -11,10 +11,26 @@ import { once } from 'node:events';
 import { Command, CommanderError } from 'commander';
 import type { CheckOptions } from './commands/check.js';
 import type { ExplainOptions } from './commands/explain.js';
+import type { TestOptions } from './commands/test.js';
 import type { Terminal } from './commands/terminal.js';
 import { OperatorError } from './errors.js';
 
 const WRONG_USAGE = 2;
+
+const CASES_HELP = `
+A file of cases:
+
+  policy: policy.yaml                            # relative to this file; optional
+  defaults: { user: shop_app, database: shop }   # for cases that do not say
+  cases:
+    - name: clean-up script                      # optional
+      sql: DELETE FROM accounts
+      verdict: deny                              # allow, warn, confirm, hold or deny
+      rule: require-where                        # optional
+
+user, database, application and address say whose session it is. A case is as
+expected when its verdict is, and its rule, if it names one, is among the rules
+that match with that verdict. Editors complete it with config/cases.schema.json.`;
 
 const terminal: Terminal = {
   print: async (line) => {
@@ -24,6 +40,8 @@ const terminal: Terminal = {
     console.error(line);
   },
   color: process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '',
+  // A terminal that does not know its size says 0.
+  columns: process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : null,
   input: process.stdin,
 };
 
@@ -89,14 +107,37 @@ function program(): Command {
     .option('--policy <file>', 'policy (default: the one that the settings name)')
     .option('--config <file>', 'settings, for the name of the environment and of the policy')
     .option('--user <name>', 'database user of the session (required, except with --jsonl)')
-    .option('--database <name>', 'database of the session (default: the name of the user)')
+    .option(
+      '--database <name>',
+      'database of the session (default: that of --catalog, else the name of the user)',
+    )
     .option('--application <name>', 'application_name of the session', '')
     .option('--address <ip>', 'IP address of the client', '127.0.0.1')
+    .option(
+      '--catalog <url>',
+      "read this database's catalog first, as the proxy does; PGPASSWORD and the like count",
+    )
     .option('--json', 'print JSON')
     .option('--jsonl', 'read {"sql","user","database"} lines from standard input, write one verdict a line')
     .action(async (sql: string | undefined, options: ExplainOptions) => {
       const { explainCommand } = await import('./commands/explain.js');
       process.exitCode = await explainCommand(sql, options, terminal);
+    });
+
+  holdfast
+    .command('test')
+    .description(
+      'is the policy what it is meant to be? exit status 1 when a case is not as expected, 2 when a file cannot be used',
+    )
+    .argument('<files...>', 'cases, YAML')
+    .option('--policy <file>', 'policy of the files that name none (default: the one that the settings name)')
+    .option('--config <file>', 'settings, for the name of the environment and of the policy')
+    .option('--catalog <url>', 'judge with the catalog of this database, as the proxy does')
+    .option('--json', 'print one JSON object a case')
+    .addHelpText('after', CASES_HELP)
+    .action(async (files: string[], options: TestOptions) => {
+      const { testCommand } = await import('./commands/test.js');
+      process.exitCode = await testCommand(files, options, terminal);
     });
 
   const audit = holdfast.command('audit').description('work with audit logs');

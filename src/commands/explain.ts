@@ -1,12 +1,14 @@
 /**
  * `holdfast explain`: what would happen to a statement, and why.
  */
+import type { Catalog } from '../catalog/catalog.js';
 import { OperatorError } from '../errors.js';
 import { explain, explainJson } from '../gate/explain.js';
 import type { Explanation } from '../gate/explain.js';
 import { explainText } from '../gate/explain-text.js';
 import { isAddress } from '../policy/match.js';
 import type { Login, Policy } from '../policy/types.js';
+import { unsendable } from '../config/cases-schema.js';
 import { loadPolicy } from '../config/policy-file.js';
 import { defaultSettingsPath, loadSettings } from '../config/settings.js';
 import { createAnalyzer } from './analyzer.js';
@@ -17,6 +19,8 @@ import type { ExitStatus, Terminal } from './terminal.js';
 export interface ExplainOptions {
   readonly config?: string;
   readonly policy?: string;
+  /** URL of a database whose catalog is read first. */
+  readonly catalog?: string;
   readonly user?: string;
   readonly database?: string;
   readonly application?: string;
@@ -28,6 +32,7 @@ export interface ExplainOptions {
 interface Context {
   readonly policy: Policy;
   readonly environment: string;
+  readonly catalog: Catalog | null;
   readonly analyzer: Analyzer;
   readonly options: ExplainOptions;
 }
@@ -51,18 +56,20 @@ export async function explainCommand(
   }
   const settings = await loadSettings(options.config ?? defaultSettingsPath(process.cwd()), process.env);
   const policy = await loadPolicy(options.policy ?? settings.policy, process.env);
+  const catalog =
+    options.catalog === undefined
+      ? null
+      : await (await import('./live-catalog.js')).readLiveCatalog(options.catalog);
   const analyzer = await createAnalyzer();
-  const context: Context = { policy, environment: settings.environment, analyzer, options };
+  const context: Context = { policy, environment: settings.environment, catalog, analyzer, options };
   try {
     if (options.jsonl === true) return await explainLines(context, terminal);
     const text = sql ?? (await readAll(terminal.input));
-    const problem = textProblem(text);
+    const problem = unsendable(text, 'the SQL');
     if (problem !== null) throw new OperatorError(problem, 2);
-    const explanation = await explainOne(context, text, loginOf(options, {}));
+    const explanation = await explainOne(context, text, loginOf(context, {}));
     await terminal.print(
-      options.json === true
-        ? JSON.stringify(explainJson(explanation))
-        : explainText(explanation, { color: terminal.color }),
+      options.json === true ? JSON.stringify(explainJson(explanation)) : explainText(explanation, terminal),
     );
     const { verdict } = explanation.judgement;
     return verdict === 'deny' || verdict === 'hold' ? 1 : 0;
@@ -76,7 +83,7 @@ async function explainLines(context: Context, terminal: Terminal): Promise<ExitS
   let status: ExitStatus = 0;
   for await (const { number, content } of readLines(terminal.input)) {
     if ('text' in content && content.text.trim() === '') continue;
-    const parsed = 'problem' in content ? content : parseLine(content.text, context.options);
+    const parsed = 'problem' in content ? content : parseLine(content.text, context);
     if ('problem' in parsed) {
       status = 1;
       await terminal.print(JSON.stringify({ error: `line ${number}: ${parsed.problem}` }));
@@ -92,7 +99,7 @@ const LINE_KEYS = ['sql', 'user', 'database', 'application', 'address'] as const
 
 function parseLine(
   line: string,
-  options: ExplainOptions,
+  context: Context,
 ): { readonly sql: string; readonly login: Login } | { readonly problem: string } {
   let data: unknown;
   try {
@@ -111,33 +118,27 @@ function parseLine(
     fields[known] = value;
   }
   if (fields.sql === undefined) return { problem: '"sql" is missing' };
-  if ((fields.user ?? options.user) === undefined) return { problem: '"user" is missing' };
+  if ((fields.user ?? context.options.user) === undefined) return { problem: '"user" is missing' };
   if (fields.address !== undefined && !isAddress(fields.address))
     return { problem: '"address" is no IP address' };
-  const problem = textProblem(fields.sql);
-  return problem === null ? { sql: fields.sql, login: loginOf(options, fields) } : { problem };
+  const problem = unsendable(fields.sql, 'the SQL');
+  return problem === null ? { sql: fields.sql, login: loginOf(context, fields) } : { problem };
 }
 
 /** A session of this user as the proxy would see it; what is not said is what a local client would send. */
-function loginOf(options: ExplainOptions, fields: Partial<Login>): Login {
+function loginOf({ options, catalog }: Context, fields: Partial<Login>): Login {
   const user = fields.user ?? options.user ?? '';
   return {
     user,
     // As libpq does: a client that names no database gets the one of its own name.
-    database: fields.database ?? options.database ?? user,
+    database: fields.database ?? options.database ?? catalog?.database ?? user,
     application: fields.application ?? options.application ?? '',
     address: fields.address ?? options.address ?? '127.0.0.1',
   };
 }
 
-/** Text that cannot travel in the protocol: strings there end at NUL, and are UTF-8. */
-function textProblem(sql: string): string | null {
-  if (sql.includes('\0')) return 'the SQL holds a NUL character, which the protocol cannot carry';
-  if (/\p{Surrogate}/u.test(sql)) return 'the SQL holds half a surrogate pair, which UTF-8 cannot carry';
-  return null;
-}
-
 async function explainOne(context: Context, sql: string, login: Login): Promise<Explanation> {
-  const { policy, environment, analyzer } = context;
-  return explain({ policy, environment, login, sql, analysis: await analyzer.analyze(sql) });
+  const { policy, environment, catalog, analyzer } = context;
+  const analysis = await analyzer.analyze(sql);
+  return explain({ policy, environment, login, sql, analysis, ...(catalog === null ? {} : { catalog }) });
 }

@@ -5,6 +5,8 @@ export interface Terminal {
   /** A line for the person, not for the pipe. */
   readonly complain: (line: string) => void;
   readonly color: boolean;
+  /** How wide it is; null where the answer goes to a file or a pipe, and nothing is broken into lines. */
+  readonly columns: number | null;
   readonly input: NodeJS.ReadStream;
 }
 

@@ -30,6 +30,7 @@ describe('holdfast', () => {
     [['incidents']],
     [['check']],
     [['explain']],
+    [['test']],
     [['audit']],
     [['audit', 'verify']],
   ])('%j --help explains itself', async (command) => {
@@ -53,6 +54,8 @@ describe('holdfast', () => {
     [['check', 'file.yaml']],
     [['explain', '--frobnicate', 'SELECT 1']],
     [['explain', '--user', 'a', 'SELECT 1', 'SELECT 2']],
+    [['explain', '--user', 'a', '--catalog']],
+    [['test']],
     [['audit']],
     [['audit', 'verify']],
     [['audit', 'frobnicate']],
