@@ -35,7 +35,7 @@ export const READ_SCHEMA = `
   CREATE MATERIALIZED VIEW totals_then AS SELECT * FROM totals;
   CREATE SEQUENCE counter;
   CREATE FUNCTION greet(name text DEFAULT 'you') RETURNS text LANGUAGE sql STABLE AS $$ SELECT 'hello ' || name $$;
-  CREATE FUNCTION books(text[]) RETURNS SETOF refcursor LANGUAGE plpgsql AS $$
+  CREATE FUNCTION books(text[]) RETURNS SETOF refcursor LANGUAGE plpgsql STABLE AS $$
     DECLARE c refcursor := 'books'; BEGIN OPEN c FOR SELECT unnest($1); RETURN NEXT c; END $$;
   CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
   CREATE TRIGGER orders_noop BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION noop();
