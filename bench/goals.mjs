@@ -7,6 +7,9 @@ const GOALS = {
   pipe: 1.3,
   /** pgpool-II's CPU a query, times Holdfast's. */
   pgpool: 1.5,
+  /** µs to analyse and judge a short text that was never seen before, and to find one that was. */
+  unseen: 40,
+  cached: 2,
   /** KB (1,000 bytes) of resident memory an idle session. */
   idleKilobytes: 40,
   /** ms: the 99th percentile of another session's queries. */
@@ -21,7 +24,13 @@ const GOALS = {
  * @returns {Verdict[]}
  */
 export function judge(results) {
-  return [...loadGoals(results), ...memoryGoals(results), ...insertGoals(results), ...copyGoals(results)];
+  return [
+    ...loadGoals(results),
+    ...judgingGoals(results),
+    ...memoryGoals(results),
+    ...insertGoals(results),
+    ...copyGoals(results),
+  ];
 }
 
 /** @param {import('./report.mjs').Results} results @returns {Verdict[]} */
@@ -36,6 +45,18 @@ function loadGoals(results) {
       atLeast(`≥ ${GOALS.pgpool} × better than pgpool-II, ${where}`, pgpool, GOALS.pgpool, '×'),
     ];
   });
+}
+
+/** @param {import('./report.mjs').Results} results @returns {Verdict[]} */
+function judgingGoals({ judging }) {
+  if (judging === null) return [];
+  const short = judging.filter((row) => row.short);
+  const unseen = Math.max(...short.map((row) => row.analyze + row.judge));
+  const cached = Math.max(...short.map((row) => row.cached));
+  return [
+    atMost(`≤ ${GOALS.unseen} µs to judge a short unseen text`, unseen, GOALS.unseen, ' µs'),
+    atMost(`≤ ${GOALS.cached} µs to judge a text seen before`, cached, GOALS.cached, ' µs'),
+  ];
 }
 
 /** @param {import('./report.mjs').Results} results @returns {Verdict[]} */

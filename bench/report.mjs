@@ -6,6 +6,7 @@ import { median, medianRatio } from './statistics.mjs';
 /**
  * @typedef {object} Results null: not measured
  * @property {LoadRow[]} load
+ * @property {import('./judging.mjs').JudgingRow[] | null} judging
  * @property {import('./latency.mjs').LatencyResult | null} latency
  * @property {Record<string, import('./insert.mjs').InsertResult> | null} insert
  * @property {Record<string, import('./copy.mjs').CopyResult | { error: string }> | null} copy
@@ -35,6 +36,7 @@ export function loadRow({ mode, clients, samples }) {
 export function report(results, contestants, notes) {
   const sections = [
     ...results.load.map((row) => loadTable(row, contestants)),
+    judgingTable(results),
     extrasTable(results, contestants),
     contestants.some(({ id }) => id === 'holdfast') ? goalsTable(results) : '',
     notes.map((note) => `- ${note}`).join('\n'),
@@ -60,6 +62,21 @@ function loadTable(row, contestants) {
       times(row.ratio(id, 'onread')),
       times(row.ratio(id, 'pipe')),
       times(row.ratio(id, 'pgpool')),
+    ]),
+  );
+}
+
+/** @param {Results} results */
+function judgingTable({ judging }) {
+  if (judging === null) return '';
+  return table(
+    ['judging a text, µs', 'unseen: analysis', 'judgement', 'both', 'seen before'],
+    judging.map(({ title, analyze, judge: judged, cached }) => [
+      title,
+      number(analyze, 1),
+      number(judged, 1),
+      number(analyze + judged, 1),
+      number(cached, 2),
     ]),
   );
 }

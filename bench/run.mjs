@@ -8,6 +8,7 @@ import { cpus } from 'node:os';
 import { CONTESTANTS, direct, startContestant } from './contestants.mjs';
 import { measureCopy } from './copy.mjs';
 import { measureInsert } from './insert.mjs';
+import { measureJudging } from './judging.mjs';
 import { measureLatency } from './latency.mjs';
 import { measureLoad } from './load.mjs';
 import { UsageError, USAGE, readOptions } from './options.mjs';
@@ -71,6 +72,7 @@ async function measure(options) {
   }
   /** @type {import('./report.mjs').Results} */
   const results = {
+    judging: null,
     load: load.map(loadRow),
     latency: null,
     insert: null,
@@ -78,6 +80,10 @@ async function measure(options) {
     memory: null,
     connections: null,
   };
+  if (wants('judging')) {
+    step('judging texts');
+    results.judging = await measureJudging(options);
+  }
   if (wants('latency')) {
     step('latency of one client');
     results.latency = await measureLatency(started, options);
