@@ -312,7 +312,7 @@ const STOPPED: readonly Stopped[] = [
   {
     role: 'writer',
     rule: 'opaque-code',
-    sql: "DO 'BEGIN DELETE FROM orders; END'",
+    sql: "DO 'BEGIN EXECUTE lower(''DELETE FROM orders''); END'",
     message: /^holdfast: DO runs code whose effect cannot be told from the statement/,
     hint: /one by one/,
   },
@@ -377,7 +377,7 @@ describe('each rule stops what it is for', () => {
       expect(error?.routine).toBe(`holdfast/${rule}`);
       if (typeof message === 'string') expect(error?.message).toBe(message);
       else expect(error?.message).toMatch(message);
-      expect(error?.detail).toMatch(new RegExp(`^Decision \\S+\\. Rules?: .*${rule} \\(`));
+      expect(error?.detail).toMatch(new RegExp(`Decision \\S+\\. Rules?: .*${rule} \\(`));
       if (hint !== undefined) expect(error?.hint).toMatch(hint);
     }
     client.close();

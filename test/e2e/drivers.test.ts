@@ -32,6 +32,7 @@ version: 1
 roles:
   - name: writers
     access: write
+    rules: { opaque-code: { action: deny, functions: ['*'] } }
 `;
 
 let database: TestDatabase;

@@ -52,6 +52,7 @@ roles:
   - name: readers
     match: { users: ["reader_*"] }
     access: read
+    rules: { opaque-code: { action: deny, functions: [sneaky, lift] } }
   - name: writers
     match: { users: ["writer_*"] }
     access: write
