@@ -5,7 +5,7 @@
 import type { Refusal } from '../errors.js';
 import type { Match } from '../policy/types.js';
 import type { JudgedText } from './judged-text.js';
-import { ambiguousName, unknownStatement } from './words.js';
+import { ambiguousName, lexerOpen, unknownStatement } from './words.js';
 
 /** A refusal but for the decision's id, which it quotes, and how to record it when the judgement alone does not say. */
 export interface Block {
@@ -29,6 +29,21 @@ export function ambiguousPortal(portal: string): Block {
     offset: null,
   };
   return { refusal: () => ambiguousName(match), match };
+}
+
+/** A text in the same group of messages as code that may have changed how the server reads texts. */
+export const READING_OPEN: Block = readingOpen();
+
+function readingOpen(): Block {
+  const match: Match = {
+    rule: 'lexer',
+    action: 'deny',
+    message:
+      'a function that was called before may have changed how the server reads this text, which holds a backslash or characters beyond ASCII',
+    hint: 'Send a Sync before it, so that the server reports its settings.',
+    offset: null,
+  };
+  return { refusal: () => lexerOpen(match), match };
 }
 
 export function unknownName(name: string): Block {

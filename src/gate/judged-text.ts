@@ -73,6 +73,8 @@ export interface JudgedText {
   readonly fetches: readonly string[];
   /** Another snapshot of the catalogs may lead to another judgement, of this text or of those that follow it in its transaction. */
   readonly asksCatalog: boolean;
+  /** It calls code that is none of PostgreSQL's own, and that may change settings without saying so. */
+  readonly runsForeignCode: boolean;
   /** Names of prepared statements that the text itself defines, before it may use them. */
   readonly prepares: ReadonlyMap<string, Meaning>;
 }
@@ -158,6 +160,8 @@ export function judgeText(
     // Within a transaction the catalogs cannot be read any more, so a BEGIN asks for those behind it.
     asksCatalog:
       judgement.usedCatalog || executes.length > 0 || facts.some(({ operation }) => operation === 'begin'),
+    runsForeignCode:
+      executes.length > 0 || facts.some((statement) => runsForeignCode(statement, scope.catalog)),
     prepares,
   };
 }
@@ -184,6 +188,16 @@ function recordable(sql: string, analysis: Analysis, mode: JudgingContext['recor
     return { ...statement, literals: spans.filter(([start, end]) => start >= from && end <= to) };
   });
   return { analysis: { kind: 'statements', statements: located }, statements: located, mode };
+}
+
+function runsForeignCode({ effects, calls, relations }: StatementFacts, catalog: Catalog | null): boolean {
+  if (effects.includes('opaque')) return true;
+  if (calls.length === 0 && relations.length === 0) return false;
+  if (catalog === null) return calls.length > 0;
+  return (
+    calls.some(({ schema, name }) => catalog.functionsNamed(schema, name).length > 0) ||
+    relations.some((use) => catalog.relationsNamed(use).some((relation) => relation.calls.length > 0))
+  );
 }
 
 /** `opaque`: what DO and CALL run may be anything. */
@@ -264,6 +278,7 @@ export function unreadText(
     executes: [],
     fetches: [],
     asksCatalog: false,
+    runsForeignCode: true,
     prepares: new Map(),
   };
 }

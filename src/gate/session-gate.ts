@@ -25,7 +25,7 @@ import type {
 } from '../session/ports.js';
 import type { Bound, JudgedText, RoleScope } from './judged-text.js';
 import { LexerAgreement } from './lexer-agreement.js';
-import { ambiguousPortal, functionCallMatch, isAmbiguous, unknownName } from './blocks.js';
+import { READING_OPEN, ambiguousPortal, functionCallMatch, isAmbiguous, unknownName } from './blocks.js';
 import type { Block } from './blocks.js';
 import type { CatalogStore, DatabaseCatalog } from './catalog-store.js';
 import type { PolicyStore } from './policy-store.js';
@@ -127,8 +127,12 @@ export class SessionGate implements StatementGate {
     if (this.#waits.mustHoldBack()) return WAIT;
     const judged = this.#texts.read(bytes, start, end, startedAt);
     if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
-    const block = this.#block(judged) ?? this.#blockByNames(judged, names);
+    const reading = this.#waits.readingAgrees(judged.whole === null ? judged.sql : '\\');
+    if (reading === 'wait') return WAIT;
+    const block =
+      reading === 'refuse' ? READING_OPEN : (this.#block(judged) ?? this.#blockByNames(judged, names));
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
+    if (judged.runsForeignCode) this.#waits.ranForeignCode();
     const statements: PassedStatement[] = [];
     for (const record of judged.statements) {
       const execution = this.#recorder.decision(record, 'query', null, startedAt);
@@ -144,7 +148,9 @@ export class SessionGate implements StatementGate {
     if (this.#waits.mustHoldBack()) return WAIT;
     const judged = this.#texts.read(bytes, start, end, startedAt);
     if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
-    const block = this.#block(judged);
+    const reading = this.#waits.readingAgrees(judged.whole === null ? judged.sql : '\\');
+    if (reading === 'wait') return WAIT;
+    const block = reading === 'refuse' ? READING_OPEN : this.#block(judged);
     if (block !== null) return this.#refuse(judged, block, 'parse', null, startedAt);
     for (const record of judged.statements) this.#recorder.decision(record, 'parse', null, startedAt);
     return {
@@ -209,6 +215,7 @@ export class SessionGate implements StatementGate {
     }
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
+    if (texts.length === 0 || texts.some((text) => text.runsForeignCode)) this.#waits.ranForeignCode();
     const execution = this.#recorder.decision(record, 'execute', parameters, startedAt);
     return { kind: 'pass', execution, changes: record.changes, meaning: null, notice: null };
   }
@@ -343,7 +350,8 @@ export class SessionGate implements StatementGate {
   }
 
   /** The server has reported ReadyForQuery with this status. */
-  requestEnded(status: TransactionStatus): void {
+  requestEnded(status: TransactionStatus, quiet: boolean): void {
+    this.#waits.requestEnded(quiet);
     if (this.#schemaChanged && status === 'I') {
       this.#schemaChanged = false;
       this.#catalog.changed();

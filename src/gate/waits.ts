@@ -18,6 +18,9 @@ export interface GatedConnection {
   groupOutstanding(): boolean;
 }
 
+/** What standard_conforming_strings and client_encoding are about: backslashes, and what is not ASCII. */
+const LEXER_MATTERS = /[^\x00-\x5b\x5d-\x7f]/;
+
 export class Waits {
   readonly #connection: GatedConnection;
   readonly #catalog: DatabaseCatalog;
@@ -26,6 +29,8 @@ export class Waits {
   #catalogAwaited = false;
   #heldBack = false;
   #cancelled = false;
+  /** Code that is none of PostgreSQL's own was let through, and what it has changed is not known yet. */
+  #foreignCode = false;
 
   /** @param backstop default_transaction_read_only = on was set at login */
   constructor(connection: GatedConnection, catalog: DatabaseCatalog, backstop: boolean) {
@@ -47,6 +52,26 @@ export class Waits {
   mustHoldBack(): boolean {
     this.#heldBack = this.#backstop && this.#connection.groupOutstanding();
     return this.#heldBack;
+  }
+
+  /** A text was let through that runs such code. */
+  ranForeignCode(): void {
+    this.#foreignCode = true;
+  }
+
+  /** The server has reported, with ReadyForQuery, what changed. @param quiet it owes nothing more */
+  requestEnded(quiet: boolean): void {
+    if (quiet) this.#foreignCode = false;
+  }
+
+  /**
+   * Whether a text can be read as the server will read it, after code that may have changed that: `wait` until the
+   * server has reported its settings, `refuse` what would have to wait for a Sync that only the client can send.
+   */
+  readingAgrees(text: string): 'yes' | 'wait' | 'refuse' {
+    if (!this.#foreignCode || !LEXER_MATTERS.test(text)) return 'yes';
+    this.#heldBack = this.#connection.groupOutstanding();
+    return this.#heldBack ? 'wait' : 'refuse';
   }
 
   /**

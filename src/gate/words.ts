@@ -119,6 +119,17 @@ export function ambiguousName({ message, hint }: Match): Refusal {
   };
 }
 
+/** How a text is read cannot be told now. */
+export function lexerOpen({ message, hint }: Match): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate: INSUFFICIENT_PRIVILEGE,
+    message: `holdfast: ${message}`,
+    ...(hint === null ? {} : { hint }),
+    routine: 'holdfast/lexer',
+  };
+}
+
 /** As the server says it: drivers look for this SQLSTATE and prepare anew. */
 export function unknownStatement(name: string): Refusal {
   return {

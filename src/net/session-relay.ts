@@ -110,7 +110,7 @@ export class SessionRelay {
         },
         requestEnded: (status) => {
           this.#cancels?.requestEnded();
-          gate.requestEnded(status);
+          gate.requestEnded(status, this.#conversation.quiet);
           ports.requestEnded();
         },
         failed: (refusal) => {

@@ -118,7 +118,7 @@ export interface Collector {
   /** Needed only if the statement is executed, not if it is only planned. */
   need(context: Context, access: Access, why: string, hint?: string | null, location?: unknown): void;
   /** Needed even under EXPLAIN: the planner runs some functions, and EXECUTE its parameters. */
-  needAlways(access: Access, why: string, hint: string | null, location: unknown): void;
+  needAlways(access: Access, why: string, hint: string | null, location: unknown, opaque?: boolean): void;
   effect(effect: Effect): void;
   relation(context: Context, schema: string | null, name: string): void;
   /** `count` of arguments; null where it cannot be told. */
@@ -164,9 +164,10 @@ export function createCollector(top: Source, readers: Readers): Collector {
     const byte = integer(location);
     return byte < 0 ? null : source.offsets.toUtf16(byte);
   };
-  const needAlways: Collector['needAlways'] = (access, why, hint, location) => {
+  const needAlways: Collector['needAlways'] = (access, why, hint, location, opaque = false) => {
     const key = `${access} ${why}`;
-    if (!needs.has(key)) needs.set(key, { access, why, hint, offset: at(location) });
+    if (needs.has(key)) return;
+    needs.set(key, { access, why, hint, offset: at(location), ...(opaque ? { opaque } : undefined) });
   };
 
   const collector: Collector = {

@@ -107,6 +107,8 @@ export interface Need {
   /** What to do instead, or null. */
   readonly hint: string | null;
   readonly offset: number | null;
+  /** It runs code that cannot be read: SQL in a string. */
+  readonly opaque?: true;
 }
 
 /** Something that no access level permits, because Holdfast could no longer read what follows. */

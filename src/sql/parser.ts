@@ -48,10 +48,49 @@ export function isParserBroken(): boolean {
   return parser === null;
 }
 
+/**
+ * Characters that the lexer may look at again. At each comment sign, and at each of several `+` and `-` in a row, it
+ * takes all operator characters behind it for a part of it, then gives them back (xcstart and operator in scan.l):
+ * thousands of them in one run cost the square of their number.
+ */
+const MAX_SCAN_COST = 500_000;
+
+/** Signs that become operators of one character each; two dashes would begin a comment. */
+const SIGNS = /(?:\+|-(?!-)){64,}/g;
+
+/** How many characters the lexer gives back, in sum. */
+function scanCost(sql: string): number {
+  let cost = 0;
+  for (const [run] of sql.matchAll(SIGNS)) cost += run.length ** 2 / 2;
+  let runEnd = 0;
+  for (let at = sql.indexOf('/*'); at !== -1 && cost <= MAX_SCAN_COST; at = sql.indexOf('/*', at + 2)) {
+    if (runEnd < at + 2) runEnd = at + 2;
+    while (runEnd < sql.length && isOperatorCharacter(sql.charCodeAt(runEnd))) runEnd += 1;
+    cost += runEnd - at - 2;
+  }
+  return cost;
+}
+
+/** op_chars of scan.l. */
+const OPERATOR_CHARACTERS: ReadonlySet<number> = new Set(
+  Array.from('~!@#^&|`?+-*/%<>=', (character) => character.charCodeAt(0)),
+);
+
+function isOperatorCharacter(code: number): boolean {
+  return OPERATOR_CHARACTERS.has(code);
+}
+
 /** Parses one text. Never throws. */
 export function parse(sql: string): Parsed {
   if (!ready || parser === null) {
     return { kind: 'too_complex', sqlstate: '54001', message: 'the SQL parser is being loaded; try again' };
+  }
+  if (scanCost(sql) > MAX_SCAN_COST) {
+    return {
+      kind: 'too_complex',
+      sqlstate: '54001',
+      message: 'the statement has too many operator characters in a row to be read in reasonable time',
+    };
   }
   // The wrapper refuses the empty string; PostgreSQL's grammar takes it as no statement.
   if (sql === '') return { kind: 'statements', statements: [] };

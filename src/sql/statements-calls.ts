@@ -25,7 +25,7 @@ const funcCall: Visit = (node, context, collect) => {
     setConfig(args, location, context, collect);
     return undefined;
   }
-  note(judgeFunction(schema, name, args), location, collect);
+  note(judgeFunction(schema, name, args), location, context, collect);
   return undefined;
 };
 
@@ -51,12 +51,18 @@ function selection(field: unknown, location: unknown, context: Context, collect:
   // A subscript or a star.
   if (name === '') return;
   if (runs(context)) collect.selects(name, location);
-  note(judgeFieldSelection(name), location, collect);
+  note(judgeFieldSelection(name), location, context, collect);
 }
 
-function note(judgement: FunctionJudgement | null, location: unknown, collect: Collector): void {
+function note(
+  judgement: FunctionJudgement | null,
+  location: unknown,
+  context: Context,
+  collect: Collector,
+): void {
   if (judgement === null) return;
-  collect.needAlways(judgement.access, judgement.why, judgement.hint, location);
+  const opaque = judgement.effect === 'opaque' && runs(context);
+  collect.needAlways(judgement.access, judgement.why, judgement.hint, location, opaque);
   collect.effect(judgement.effect);
 }
 

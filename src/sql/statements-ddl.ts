@@ -4,7 +4,15 @@
  * Law of this file: one handler a node type, each looking at its own node only. The
  * commands that need no more than a row stand in statements-ddl-table.ts.
  */
-import { inside, qualifiedName, quoted, quotedList, rangeName, type Context } from './collect.js';
+import {
+  inside,
+  isTemporary,
+  qualifiedName,
+  quoted,
+  quotedList,
+  rangeName,
+  type Context,
+} from './collect.js';
 import type { RelationName } from './facts.js';
 import { objectKind } from './objects.js';
 import { creation, creates } from './statements-dml.js';
@@ -132,8 +140,9 @@ const createStmt: Visit = (node, context, collect) => {
   creates('create_table', 'table', range, context, collect);
   // PARTITION OF changes the parent, INHERITS hangs something below it.
   const parents = withMode(context, isTree(node['partbound']) ? 'ddl' : 'read');
-  // Defaults, checks and generated columns run when there are rows; bounds of partitions run now.
-  const columns = { ...withMode(context, 'read'), stored: true };
+  // Defaults, checks and generated columns run when there are rows; bounds of partitions run now. What a temporary
+  // table would run later is taken as run now: no catalog that others read will know it.
+  const columns = { ...withMode(context, 'read'), stored: context.stored || !isTemporary(range) };
   return {
     rest: withMode(context, 'read'),
     fields: {
@@ -154,6 +163,10 @@ const createForeignTableStmt: Visit = (node, context, collect) => {
 const viewStmt: Visit = (node, context, collect) => {
   const range = child(node['view']);
   creates('create_view', 'view', range, context, collect);
+  if (isTemporary(range)) {
+    const why = `creates the temporary view ${quoted(rangeName(range))}, a name that no policy knows for other tables`;
+    collect.need(context, 'ddl', why, 'Use a CTE, or a view that everybody sees.');
+  }
   const body: Context = {
     ...context,
     within: inside(context, `in the view "${text(range['relname'])}"`),

@@ -70,7 +70,6 @@ const NEEDS: Record<string, Partial<Record<Access, readonly string[]>>> = {
       'CREATE TEMP TABLE x (a int)',
       'CREATE TABLE pg_temp.x (a int)',
       'SELECT 1 INTO TEMP x',
-      'CREATE TEMP VIEW v AS SELECT 1',
       'CREATE TEMP SEQUENCE s',
     ],
     ddl: [
@@ -101,6 +100,7 @@ const NEEDS: Record<string, Partial<Record<Access, readonly string[]>>> = {
       'CREATE TRIGGER g BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION f()',
       'CREATE RULE r AS ON INSERT TO t DO INSTEAD NOTHING',
       'CREATE VIEW v AS SELECT 1',
+      'CREATE TEMP VIEW v AS SELECT 1',
     ],
     admin: [
       'DO LANGUAGE plpython3u $$ pass $$',

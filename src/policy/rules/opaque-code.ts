@@ -8,10 +8,10 @@ import type { RuleFinding, RuleSubject } from '../rule.js';
 import { procedureListed, volatileCalls } from '../volatile-calls.js';
 import { commandWords, described } from '../words.js';
 
-/** DO and CALL, and functions that may write: code whose effect the statement's text does not tell. */
+/** DO and CALL, functions that run SQL from a string, and functions that may write: code whose effect the statement's text does not tell. */
 export const opaqueCode = defineRule({
   id: 'opaque-code',
-  title: 'DO, CALL, and functions that the catalog calls volatile and nobody listed',
+  title: 'DO, CALL, SQL in strings, and functions that the catalog calls volatile and nobody listed',
   defaultAction: 'deny',
   scope: 'statement',
   options: z.strictObject({
@@ -28,10 +28,16 @@ export const opaqueCode = defineRule({
       (action) => block(subject, action, listed),
     );
     const calls = volatileCalls(subject, listed);
-    if (calls.length === 0) return blocks;
+    const strings = subject.statement.needs.filter(({ opaque }) => opaque === true);
+    if (calls.length === 0 && strings.length === 0) return blocks;
     const statement = commandWords(subject.statement.operation);
     return [
       ...blocks,
+      ...strings.map(({ why, hint, offset }) => ({
+        message: `${statement} ${why}.`,
+        hint: hint ?? STRING,
+        offset,
+      })),
       ...calls.map(({ why, offset }) => ({ message: `${statement} ${why}.`, hint: LIST, offset })),
     ];
   },
@@ -51,5 +57,7 @@ function called({ statement }: RuleSubject, { offset }: Action): readonly Functi
   return offset === null ? [] : statement.calls.filter((call) => call.offset === offset);
 }
 
+const STRING =
+  'Send the SQL itself as a statement, or ask for a role whose policy allows opaque-code.';
 const LIST =
   'Send the statements that it would run, one by one. If it changes nothing, or what it changes is meant, have it listed under opaque-code: functions in the policy, or declared STABLE in the database.';

@@ -129,7 +129,6 @@ export const WRITES: Readonly<Record<string, readonly string[]>> = {
   'opaque code': [
     "DO 'BEGIN DELETE FROM orders; END'",
     "DO $$ BEGIN EXECUTE 'DROP TABLE orders'; END $$",
-    'DO LANGUAGE plpgsql $$ BEGIN PERFORM 1; END $$',
     'CALL p()',
     'CALL public.p()',
     "CREATE FUNCTION g() RETURNS void LANGUAGE sql AS 'DELETE FROM orders'",
@@ -191,7 +190,6 @@ export const WRITES: Readonly<Record<string, readonly string[]>> = {
     "SELECT pg_read_binary_file('postgresql.conf')",
     "SELECT * FROM pg_ls_dir('.')",
     "SELECT pg_stat_file('postgresql.conf')",
-    'SELECT * FROM pg_ls_waldir()',
     'SELECT pg_switch_wal()',
     "SELECT pg_create_restore_point('x')",
     "SELECT pg_backup_start('x')",
