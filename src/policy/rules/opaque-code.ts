@@ -57,7 +57,6 @@ function called({ statement }: RuleSubject, { offset }: Action): readonly Functi
   return offset === null ? [] : statement.calls.filter((call) => call.offset === offset);
 }
 
-const STRING =
-  'Send the SQL itself as a statement, or ask for a role whose policy allows opaque-code.';
+const STRING = 'Send the SQL itself as a statement, or ask for a role whose policy allows opaque-code.';
 const LIST =
   'Send the statements that it would run, one by one. If it changes nothing, or what it changes is meant, have it listed under opaque-code: functions in the policy, or declared STABLE in the database.';
