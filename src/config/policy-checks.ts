@@ -7,6 +7,7 @@
  */
 import { globMatches } from '../policy/glob.js';
 import { networkContains } from '../policy/match.js';
+import { approverProblems } from './approver-checks.js';
 import type { Problem } from './problems.js';
 import { foldSettingName, judgeSetting } from '../sql/settings.js';
 import { sessionNameProblem, sessionValue, sessionValueProblem } from './session-settings.js';
@@ -23,6 +24,7 @@ export function crossProblems(source: YamlSource): Problem[] {
     ...duplicates(source, 'approvers', approvers, 'approver'),
     ...unreachable(source, roles),
     ...holds(source, roles, approvers),
+    ...approverProblems(source, approvers),
     ...sessionValues(source, roles),
   ];
 }

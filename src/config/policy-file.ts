@@ -84,6 +84,7 @@ function toRole(raw: RawPolicy['roles'][number]): Role {
             approvers: raw.hold.approvers,
             timeoutMs: raw.hold.timeout,
             inTransactionTimeoutMs: raw.hold.in_transaction_timeout,
+            ticketTtlMs: raw.hold.ticket_ttl,
             style: raw.hold.style,
           },
         }),

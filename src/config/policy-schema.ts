@@ -114,6 +114,9 @@ const role = closed({
     approvers: z.array(name).min(1).meta({ description: 'groups of approvers' }),
     timeout: duration().prefault('10m'),
     in_transaction_timeout: duration().prefault('60s'),
+    ticket_ttl: duration()
+      .prefault('10m')
+      .meta({ description: 'style ticket: how long after its approval the statement passes, once' }),
     style: z.enum(['wait', 'ticket']).default('wait'),
   }).exactOptional(),
 });

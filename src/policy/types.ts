@@ -29,6 +29,8 @@ export interface HoldSetting {
   readonly approvers: readonly string[];
   readonly timeoutMs: number;
   readonly inTransactionTimeoutMs: number;
+  /** Style `ticket`: how long after its approval the statement passes. */
+  readonly ticketTtlMs: number;
   readonly style: 'wait' | 'ticket';
 }
 

@@ -4,12 +4,12 @@
  *   cli → demo → net → gate, session → policy → catalog → sql
  *                          session → protocol
  *
- * The pure folders (protocol, sql, catalog, policy, session) can be tested by calling them,
+ * The pure folders (protocol, sql, catalog, policy, session, holds) can be tested by calling them,
  * and stay so only while nothing in them can reach a socket, a file or a clock of
  * its own.
  */
 
-const PURE = '^src/(protocol|sql|catalog|policy|session)/';
+const PURE = '^src/(protocol|sql|catalog|policy|session|holds)/';
 const IO_MODULES =
   '^(node:)?(child_process|cluster|dgram|dns|fs|http|http2|https|inspector|net|os|process|readline|repl|tls|worker_threads)(/|$)';
 const SOCKET_MODULES = '^(node:)?(dgram|dns|http|http2|https|net|tls)(/|$)';
@@ -30,7 +30,7 @@ const forbidden = (name, comment, from, to) => ({ name, comment, severity: 'erro
 export const RULES = [
   forbidden(
     'pure-no-io',
-    'protocol, sql, catalog, policy and session do no input or output',
+    'protocol, sql, catalog, policy, session and holds do no input or output',
     // The parser's worker is told what to do through its port: that is all it uses.
     { path: PURE, pathNot: '^src/sql/worker\\.ts$' },
     { path: IO_MODULES },
@@ -77,6 +77,13 @@ export const RULES = [
       '^(node:)?(buffer|crypto|util)$',
     ],
   ),
+  only('holds-imports', 'holds imports the words of policy and the facts of sql', '^src/holds/', [
+    '^src/holds/',
+    '^src/sql/facts\\.ts$',
+    '^src/policy/types\\.ts$',
+    '^src/errors\\.ts$',
+    '^(node:)?(buffer|crypto|util)$',
+  ]),
   only(
     'config-imports',
     'config reads files and the words of policy and sql; it starts nothing',

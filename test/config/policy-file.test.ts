@@ -92,6 +92,7 @@ approvers:
           approvers: ['dba'],
           timeoutMs: 600_000,
           inTransactionTimeoutMs: 60_000,
+          ticketTtlMs: 600_000,
           style: 'ticket',
         },
       },
