@@ -1,5 +1,6 @@
 /**
- * The admin port: /metrics for Prometheus, /healthz and /readyz for orchestrators.
+ * The admin port: /metrics for Prometheus, /healthz and /readyz for orchestrators,
+ * /api/ for approvers (api/routes.ts).
  *
  * Law of this file: it owns HTTP and nothing else. What "ready" means is the
  * caller's; what is counted is metrics.ts. Answers carry no stack traces and no
@@ -10,6 +11,7 @@ import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
+import { holdsApi, type ApiOptions } from './api/routes.js';
 
 export interface Readiness {
   readonly ok: boolean;
@@ -26,6 +28,8 @@ export interface AdminOptions {
   readonly logger: Logger;
   /** How long /readyz waits for the checks; 2,000 ms unless a test says otherwise. */
   readonly readyDeadlineMs?: number;
+  /** The approvals API; left out: there is none. */
+  readonly api?: ApiOptions;
 }
 
 export interface AdminServer {
@@ -35,7 +39,7 @@ export interface AdminServer {
 }
 
 const READY_DEADLINE_MS = 2_000;
-/** Nothing here takes a body. */
+/** Nothing but the API takes a body, and that sets its own limit. */
 const BODY_LIMIT_BYTES = 1_024;
 const MAX_HEADER_BYTES = 8_192;
 /** From a connection's first byte to the whole request: a client that sends slower is cut off. */
@@ -149,6 +153,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     sendError(reply, status, status >= 500 ? 'internal error' : 'bad request');
   });
   addRoutes(app, options);
+  if (options.api !== undefined) await app.register(holdsApi(options.api), { prefix: '/api' });
 
   await app.listen({ host: options.host, port: options.port });
   const address = app.server.address() as AddressInfo;

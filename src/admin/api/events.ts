@@ -1,0 +1,135 @@
+/**
+ * Changes of holds as server-sent events (WHATWG HTML, "Server-sent events").
+ *
+ * Law: a stream lives only as long as its token is one: each event asks the policy
+ * in force again, for the person and for what they may see. Streams are few and
+ * their backlog is bounded; a reader that is too slow is cut off and comes again,
+ * and every stream begins with what is open.
+ */
+import { Readable } from 'node:stream';
+import type { HoldChange, HoldStore } from '../../holds/store.js';
+import { maySee } from '../../holds/eligibility.js';
+import { OPEN_STATES } from '../../holds/hold.js';
+import type { HoldState } from '../../holds/hold.js';
+import type { Approver } from '../../policy/types.js';
+import { MAX_LISTED } from './schemas.js';
+import type { HoldListView, HoldSummaryView } from './schemas.js';
+import { summaryView } from './views.js';
+
+export interface EventStreamsOptions {
+  readonly store: HoldStore;
+  /** Whose credential this is now; null: nobody's any more. */
+  readonly current: (tokenSha256: string) => Approver | null;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Between two signs of life; the admin port ends connections that are silent for longer. */
+  readonly heartbeatMs: number;
+  readonly onError: (error: unknown) => void;
+}
+
+export interface EventStreams {
+  /** A stream for the holder of this credential; null: there are too many. */
+  open(tokenSha256: string): Readable | null;
+}
+
+/** What the data of a `hold` event is. */
+export interface HoldEventView {
+  readonly change: HoldState | 'voted';
+  readonly hold: HoldSummaryView;
+}
+
+const MAX_STREAMS = 16;
+const MAX_STREAMS_OF_ONE = 4;
+const MAX_BACKLOG_BYTES = 1024 ** 2;
+const RECONNECT_MS = 3_000;
+
+export function createEventStreams(options: EventStreamsOptions): EventStreams {
+  const { store, current, now, heartbeatMs, onError } = options;
+  const streams = new Map<Readable, string>();
+
+  function room(tokenSha256: string): boolean {
+    const ofOne = [...streams.values()].filter((token) => token === tokenSha256).length;
+    return streams.size < MAX_STREAMS && ofOne < MAX_STREAMS_OF_ONE;
+  }
+
+  function start(stream: Readable, tokenSha256: string): void {
+    /** Changes that came before the list of open holds was sent. */
+    let early: HoldChange[] | null = [];
+
+    const send = (text: string): void => {
+      if (stream.destroyed) return;
+      if (stream.readableLength + text.length > MAX_BACKLOG_BYTES) stream.destroy();
+      else stream.push(text);
+    };
+    /** The caller as the policy has them now; without one the stream ends. */
+    const caller = (): Approver | null => {
+      const approver = current(tokenSha256);
+      if (approver === null) stream.push(null);
+      return approver;
+    };
+    const tell = ({ hold, effects }: HoldChange): void => {
+      const approver = caller();
+      if (approver === null || !maySee(hold, approver)) return;
+      const entered = effects.find((effect) => effect.kind === 'entered');
+      const data: HoldEventView = {
+        change: entered?.to ?? 'voted',
+        hold: summaryView(hold, approver, now()),
+      };
+      send(event('hold', data));
+    };
+
+    const unsubscribe = store.subscribe((change) => {
+      if (early === null) tell(change);
+      else early.push(change);
+    });
+    const heartbeat = setInterval(() => {
+      if (caller() !== null) send(':\n\n');
+    }, heartbeatMs);
+    heartbeat.unref();
+    const end = (): void => {
+      clearInterval(heartbeat);
+      unsubscribe();
+      streams.delete(stream);
+    };
+    stream.on('close', end);
+    stream.on('end', end);
+
+    const begin = async (): Promise<void> => {
+      const approver = caller();
+      if (approver === null) return;
+      const { holds, more } = await store.list({
+        states: OPEN_STATES,
+        visibleTo: approver,
+        limit: MAX_LISTED,
+      });
+      const list: HoldListView = { holds: holds.map((hold) => summaryView(hold, approver, now())), more };
+      send(`retry: ${RECONNECT_MS.toString()}\n${event('open', list)}`);
+      const missed = early ?? [];
+      early = null;
+      for (const change of missed) tell(change);
+    };
+    begin().catch((error: unknown) => {
+      onError(error);
+      stream.destroy();
+    });
+  }
+
+  return {
+    open(tokenSha256) {
+      if (!room(tokenSha256)) return null;
+      const stream = new Readable({
+        read() {
+          // Events are pushed when they happen; there is nothing to fetch.
+        },
+      });
+      streams.set(stream, tokenSha256);
+      start(stream, tokenSha256);
+      return stream;
+    },
+  };
+}
+
+function event(name: 'open' | 'hold', data: HoldListView | HoldEventView): string {
+  // One line: JSON has no raw line ends.
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+}

@@ -1,0 +1,140 @@
+/**
+ * openapi.json (OpenAPI 3.1), made from the schemas that requests and answers are
+ * checked and typed with.
+ */
+import { z } from 'zod';
+import { PROBLEM_STATUSES } from './problems.js';
+import {
+  holdIdSchema,
+  holdListSchema,
+  holdSchema,
+  holdSummarySchema,
+  listQuerySchema,
+  problemSchema,
+  voteBodySchema,
+  whoamiSchema,
+} from './schemas.js';
+
+const COMPONENTS = {
+  Hold: holdSchema,
+  HoldSummary: holdSummarySchema,
+  HoldList: holdListSchema,
+  Vote: voteBodySchema,
+  Whoami: whoamiSchema,
+  Problem: problemSchema,
+} as const satisfies Readonly<Record<string, z.ZodType>>;
+
+type Component = keyof typeof COMPONENTS;
+
+function reference(name: Component): { readonly $ref: string } {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+function json(name: Component): object {
+  return { content: { 'application/json': { schema: reference(name) } } };
+}
+
+function answers(description: string, content: object): object {
+  const problems = PROBLEM_STATUSES.map((status): readonly [string, object] => [
+    status.toString(),
+    { description: 'no, and why', ...json('Problem') },
+  ]);
+  const ok: readonly [string, object] = ['200', { description, ...content }];
+  return { responses: Object.fromEntries([ok, ...problems]) as Record<string, object> };
+}
+
+const ID = { name: 'id', in: 'path', required: true, schema: bare(holdIdSchema) };
+
+function voting(choice: 'approve' | 'deny'): object {
+  return {
+    post: {
+      operationId: `${choice}Hold`,
+      summary: `${choice} a hold; a vote stands`,
+      parameters: [ID],
+      requestBody: { required: false, ...json('Vote') },
+      ...answers('the hold with the vote', json('Hold')),
+    },
+  };
+}
+
+/** A schema without the dialect that a whole document names once. */
+function bare(schema: z.ZodType): Record<string, unknown> {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+  return rest;
+}
+
+function schemas(): Record<string, unknown> {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(COMPONENTS)) registry.add(schema, { id });
+  const made = z.toJSONSchema(registry, { uri: (id) => `#/components/schemas/${id}`, io: 'input' }).schemas;
+  return Object.fromEntries(
+    Object.entries(made).map(([name, { $schema: _dialect, $id: _id, ...schema }]) => [name, schema]),
+  );
+}
+
+function queryParameters(): object[] {
+  return Object.entries(listQuerySchema.shape).map(([name, schema]) => ({
+    name,
+    in: 'query',
+    required: false,
+    schema: bare(schema),
+  }));
+}
+
+/** The whole document. */
+export function openApi(): object {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Holdfast: approvals',
+      version: '1',
+      description:
+        'Statements that wait until people approve them. Every call needs the token of an approver.',
+    },
+    security: [{ token: [] }],
+    paths: {
+      '/api/holds': {
+        get: {
+          operationId: 'listHolds',
+          summary: 'the holds that the caller may see',
+          parameters: queryParameters(),
+          ...answers('open ones by their deadline, then closed ones, latest first', json('HoldList')),
+        },
+      },
+      '/api/holds/{id}': {
+        get: {
+          operationId: 'getHold',
+          summary: 'a hold with everything that would run',
+          parameters: [ID],
+          ...answers('the hold', json('Hold')),
+        },
+      },
+      '/api/holds/{id}/approve': voting('approve'),
+      '/api/holds/{id}/deny': voting('deny'),
+      '/api/events': {
+        get: {
+          operationId: 'events',
+          summary:
+            'server-sent events: `open` with the list of open holds first, then `hold` for each change',
+          ...answers('a stream that does not end', {
+            content: { 'text/event-stream': { schema: { type: 'string' } } },
+          }),
+        },
+      },
+      '/api/whoami': {
+        get: { operationId: 'whoami', summary: 'the caller', ...answers('the caller', json('Whoami')) },
+      },
+      '/api/openapi.json': {
+        get: {
+          operationId: 'openapi',
+          summary: 'this document',
+          ...answers('this document', { content: { 'application/json': { schema: { type: 'object' } } } }),
+        },
+      },
+    },
+    components: {
+      securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+      schemas: schemas(),
+    },
+  };
+}

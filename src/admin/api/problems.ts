@@ -1,0 +1,71 @@
+/**
+ * What the API says when it says no: one shape for every failure, and the status
+ * that goes with each code.
+ *
+ * Law: no answer tells of a hold to somebody who may not see it, and none tells
+ * why a token is not accepted.
+ */
+import type { FastifyReply } from 'fastify';
+import type { RejectionReason } from '../../holds/life-cycle.js';
+
+export interface Problem {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | null;
+}
+
+const STATUS = {
+  unauthenticated: 401,
+  too_many_failures: 429,
+  too_many_streams: 429,
+  not_found: 404,
+  unknown_hold: 404,
+  invalid_request: 400,
+  too_large: 413,
+  unsupported_media_type: 415,
+  totp_required: 403,
+  totp_wrong: 403,
+  totp_reused: 403,
+  totp_unavailable: 503,
+  not_recorded: 503,
+  internal: 500,
+  own_request: 403,
+  not_in_group: 403,
+  already_voted: 409,
+  already_approved: 409,
+  closed: 409,
+  too_late: 409,
+  not_due: 409,
+  not_approved: 409,
+  other_statement: 409,
+} as const satisfies Readonly<Record<RejectionReason, number>> & Readonly<Record<string, number>>;
+
+export type ProblemCode = keyof typeof STATUS;
+export const PROBLEM_STATUSES = [...new Set(Object.values(STATUS))].sort((a, b) => a - b);
+
+/** Ends a request with a problem. */
+export function sendProblem(
+  reply: FastifyReply,
+  code: ProblemCode,
+  message: string,
+  hint: string | null = null,
+): FastifyReply {
+  const error: Problem = { code, message, hint };
+  return reply.code(STATUS[code]).send({ error });
+}
+
+/** Ends a request that came too soon. */
+export function sendRetryLater(
+  reply: FastifyReply,
+  code: Extract<ProblemCode, 'too_many_failures' | 'too_many_streams'>,
+  message: string,
+  retryAfterMs: number,
+): FastifyReply {
+  const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000)).toString();
+  return sendProblem(
+    reply.header('retry-after', seconds),
+    code,
+    message,
+    `Try again in ${seconds} ${seconds === '1' ? 'second' : 'seconds'}.`,
+  );
+}

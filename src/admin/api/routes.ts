@@ -1,0 +1,329 @@
+/**
+ * The approvals API, under /api/: HTTP before the store of holds.
+ *
+ * Law of this file: nothing is answered without a token, what does not exist
+ * included, and no body is read before the token is good. It decides nothing about
+ * a hold: who may vote is the life cycle's answer, asked again when the vote is
+ * cast. Nothing here may be cached, and no other site's page may read it.
+ */
+import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
+import type { RefusedVote, VoteRefusal } from '../../audit/records-holds.js';
+import { maySee } from '../../holds/eligibility.js';
+import { CLOSED_STATES, HOLD_ID, HOLD_STATES, OPEN_STATES } from '../../holds/hold.js';
+import type { Hold, HoldState, Vote } from '../../holds/hold.js';
+import { voteRejection } from '../../holds/life-cycle.js';
+import type { HoldStore } from '../../holds/store.js';
+import type { Logger } from '../../log.js';
+import type { Approver, Policy } from '../../policy/types.js';
+import { createAuthenticator } from './authentication.js';
+import type { Authenticator, Caller } from './authentication.js';
+import { createEventStreams } from './events.js';
+import { createOneTimeCodes } from './one-time-codes.js';
+import type { CodeOutcome, OneTimeCodes, VerifyTotp } from './one-time-codes.js';
+import { openApi } from './openapi.js';
+import { sendProblem, sendRetryLater } from './problems.js';
+import type { ProblemCode } from './problems.js';
+import { listQuerySchema, voteBodySchema } from './schemas.js';
+import { holdView, summaryView, whoamiView } from './views.js';
+
+export interface ApiOptions {
+  readonly store: HoldStore;
+  /** The policy in force: asked anew for every call. */
+  readonly policy: () => Pick<Policy, 'approvers'>;
+  /** gate/hold-recorder.ts. */
+  readonly recorder: {
+    refusedVote(vote: RefusedVote): void;
+    /** Resolves when everything recorded so far is durable. */
+    durable(): Promise<void>;
+  };
+  /** null: codes cannot be checked, and whoever has a TOTP secret cannot vote. */
+  readonly verifyTotp: VerifyTotp | null;
+  /** Milliseconds since 1970, as people's clocks have it: one-time codes go by it. */
+  readonly now: () => number;
+  readonly logger: Logger;
+  /** Between two signs of life on /api/events; 5,000 ms unless a test says otherwise. */
+  readonly heartbeatMs?: number;
+}
+
+/** A vote with a reason of the longest, every character escaped. */
+const BODY_LIMIT_BYTES = 8_192;
+/** Below the admin port's idle timeout. */
+const HEARTBEAT_MS = 5_000;
+const STREAM_RETRY_MS = 30_000;
+
+const STATES: Readonly<Record<'open' | 'closed' | 'all' | HoldState, readonly HoldState[]>> = {
+  open: OPEN_STATES,
+  closed: CLOSED_STATES,
+  all: HOLD_STATES,
+  requested: ['requested'],
+  approved: ['approved'],
+  denied: ['denied'],
+  expired: ['expired'],
+  withdrawn: ['withdrawn'],
+  released: ['released'],
+};
+
+interface Services extends ApiOptions {
+  readonly authenticator: Authenticator;
+  readonly codes: OneTimeCodes;
+}
+
+/** To be registered with the prefix /api. */
+export function holdsApi(options: ApiOptions): FastifyPluginCallback {
+  const { now, policy, verifyTotp, logger, store } = options;
+  const authenticator = createAuthenticator({ approvers: () => policy().approvers, now });
+  const services: Services = {
+    ...options,
+    authenticator,
+    codes: createOneTimeCodes({ verify: verifyTotp, now }),
+  };
+  const streams = createEventStreams({
+    store,
+    now,
+    current: (tokenSha256) => authenticator.current(tokenSha256),
+    heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
+    onError: (error) => {
+      logger.error({ err: error }, 'the stream of holds failed');
+    },
+  });
+  const description = openApi();
+
+  return (api, _options, done) => {
+    guard(api, services);
+    readBodies(api);
+
+    api.get('/whoami', (request) => whoamiView(callerOf(request).approver));
+    api.get('/openapi.json', () => description);
+    api.get('/holds', (request, reply) => listHolds(services, request, reply));
+    api.get('/holds/:id', async (request, reply) => {
+      const { approver } = callerOf(request);
+      const hold = await visibleHold(services, request, approver);
+      return hold === null ? sendUnknown(request, reply) : reply.send(holdView(hold, approver, now()));
+    });
+    for (const choice of ['approve', 'deny'] as const) {
+      api.post(`/holds/:id/${choice}`, { bodyLimit: BODY_LIMIT_BYTES }, (request, reply) =>
+        castVote(services, choice, request, reply),
+      );
+    }
+    // HEAD would open a stream that nobody reads.
+    api.get('/events', { exposeHeadRoute: false }, (request, reply) => {
+      const stream = streams.open(callerOf(request).tokenSha256);
+      if (stream === null) {
+        return sendRetryLater(reply, 'too_many_streams', 'Too many event streams are open.', STREAM_RETRY_MS);
+      }
+      return reply
+        .header('content-type', 'text/event-stream; charset=utf-8')
+        .header('x-accel-buffering', 'no')
+        .send(stream);
+    });
+    done();
+  };
+}
+
+/** Nobody gets past without a token, to routes that there are or are not. */
+function guard(api: FastifyInstance, { authenticator, logger }: Services): void {
+  api.decorateRequest('caller', null);
+  api.addHook('onRequest', async (request, reply) => {
+    const outcome = authenticator.authenticate(request.headers.authorization, request.ip);
+    switch (outcome.kind) {
+      case 'caller':
+        request.setDecorator<Caller>('caller', outcome.caller);
+        return;
+      case 'limited':
+        return sendRetryLater(
+          reply,
+          'too_many_failures',
+          'Too many calls with a wrong token.',
+          outcome.retryAfterMs,
+        );
+      case 'unauthenticated':
+        // Only those that are counted are logged, so strangers cannot fill the log faster than the limit.
+        logger.warn({ client: request.ip }, 'a call of the approvals API without a valid token');
+        return sendUnauthenticated(reply);
+    }
+  });
+  api.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found', 'There is nothing here.'));
+  api.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const problem = BODY_PROBLEMS.get(error.statusCode ?? 500);
+    if (problem !== undefined) return sendProblem(reply, ...problem);
+    logger.error({ err: error, route: request.routeOptions.url ?? null }, 'an API call failed');
+    return sendProblem(reply, 'internal', 'Holdfast failed to answer; its log says why.');
+  });
+}
+
+const BODY_HINT = 'The body is a JSON object: {"reason": "…", "totp": "123456"}, both optional.';
+
+/** What Fastify says of a body, by its status. */
+const BODY_PROBLEMS: ReadonlyMap<number, readonly [code: ProblemCode, message: string, hint: string | null]> =
+  new Map([
+    [400, ['invalid_request', 'The request cannot be read.', BODY_HINT]],
+    [413, ['too_large', 'The body is too large.', null]],
+    [415, ['unsupported_media_type', 'The body must be application/json.', null]],
+  ]);
+
+/** JSON and nothing else: what a form on another site can send is not read at all. */
+function readBodies(api: FastifyInstance): void {
+  api.removeAllContentTypeParsers();
+  api.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    if (body === '') {
+      done(null, {});
+      return;
+    }
+    try {
+      done(null, JSON.parse(body as string));
+    } catch {
+      done(Object.assign(new Error('not JSON'), { statusCode: 400 }));
+    }
+  });
+}
+
+function callerOf(request: FastifyRequest): Caller {
+  const caller = request.getDecorator<Caller | null>('caller');
+  if (caller === null) throw new Error('a call got past the guard');
+  return caller;
+}
+
+function sendUnauthenticated(reply: FastifyReply): FastifyReply {
+  return sendProblem(
+    reply.header('www-authenticate', 'Bearer realm="holdfast"'),
+    'unauthenticated',
+    'This needs the token of an approver.',
+    'Send it as: Authorization: Bearer <token>. The policy knows it by its SHA-256.',
+  );
+}
+
+function sendUnknown(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const id = idOf(request);
+  return sendProblem(
+    reply,
+    'unknown_hold',
+    id === null ? 'That is no id of a hold.' : `There is no hold ${id} that you may see.`,
+    'Closed holds are forgotten after a while; the audit log keeps them.',
+  );
+}
+
+function idOf(request: FastifyRequest): string | null {
+  const { id } = request.params as { readonly id: string };
+  return HOLD_ID.test(id) ? id : null;
+}
+
+/** null: there is none, or none for this caller; the answer must not tell which. */
+async function visibleHold(
+  { store }: Services,
+  request: FastifyRequest,
+  caller: Approver,
+): Promise<Hold | null> {
+  const id = idOf(request);
+  const hold = id === null ? null : await store.get(id);
+  return hold !== null && maySee(hold, caller) ? hold : null;
+}
+
+async function listHolds(
+  { store, now }: Services,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { approver } = callerOf(request);
+  const query = listQuerySchema.safeParse(request.query);
+  if (!query.success) {
+    const states = Object.keys(STATES).join(', ');
+    return sendProblem(reply, 'invalid_request', 'The query cannot be read.', `?state= is one of ${states}.`);
+  }
+  const { state, limit } = query.data;
+  const { holds, more } = await store.list({ states: STATES[state], visibleTo: approver, limit });
+  return reply.send({ holds: holds.map((hold) => summaryView(hold, approver, now())), more });
+}
+
+async function castVote(
+  services: Services,
+  choice: Vote['choice'],
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { authenticator, codes, recorder, store, now, logger } = services;
+  const { tokenSha256 } = callerOf(request);
+  // A body may have taken its time: whoever is no approver any more does not vote.
+  const approver = authenticator.current(tokenSha256);
+  if (approver === null) return sendUnauthenticated(reply);
+  const body = voteBodySchema.safeParse(request.body ?? {});
+  if (!body.success) {
+    return sendProblem(reply, 'invalid_request', problemWords(body.error.issues), BODY_HINT);
+  }
+  const hold = await visibleHold(services, request, approver);
+  if (hold === null) return sendUnknown(request, reply);
+
+  const reason = body.data.reason?.trim() ?? '';
+  const ballot = { choice, approver, reason: reason === '' ? null : reason };
+  const refuse = (of: Hold, refused: VoteRefusal): void => {
+    const vote = { choice, approver: approver.name, reason: ballot.reason };
+    recorder.refusedVote({ hold: of, vote, refused, client: request.ip });
+  };
+  // Before the code is looked at: a vote that cannot count must not use one up.
+  const early = voteRejection(hold, { kind: 'vote', ...ballot, at: now() });
+  if (early !== null) {
+    refuse(hold, early.reason);
+    return sendProblem(reply, early.reason, early.message);
+  }
+  const code = codes.take({ approver, tokenSha256 }, body.data.totp);
+  if (code.kind === 'limited') {
+    return sendRetryLater(reply, 'too_many_failures', 'Too many wrong one-time codes.', code.retryAfterMs);
+  }
+  if (code.kind !== 'accepted') {
+    refuse(hold, code.kind);
+    return sendProblem(reply, ...CODE_PROBLEMS[code.kind]);
+  }
+
+  const outcome = await store.vote(hold.id, ballot);
+  if (outcome.kind === 'unknown') return sendUnknown(request, reply);
+  if (outcome.kind === 'rejected') {
+    refuse(outcome.hold, outcome.rejection.reason);
+    return sendProblem(reply, outcome.rejection.reason, outcome.rejection.message);
+  }
+  try {
+    await recorder.durable();
+  } catch (error) {
+    logger.error({ err: error, hold: hold.id }, 'a vote could not be recorded');
+    return sendProblem(
+      reply,
+      'not_recorded',
+      `Your vote on hold ${hold.id} is cast, but the audit log cannot be written; while it cannot, nothing is released.`,
+    );
+  }
+  return reply.send(holdView(outcome.hold, approver, now()));
+}
+
+const CODE_PROBLEMS: Readonly<
+  Record<
+    Exclude<CodeOutcome['kind'], 'accepted' | 'limited'>,
+    readonly [code: ProblemCode, message: string, hint: string | null]
+  >
+> = {
+  totp_required: ['totp_required', 'Your votes need a one-time code.', 'Send it as "totp" in the body.'],
+  totp_wrong: [
+    'totp_wrong',
+    'The one-time code is wrong.',
+    'Codes change every 30 seconds; see that the clock is right.',
+  ],
+  totp_reused: [
+    'totp_reused',
+    'The one-time code has been used.',
+    'Each counts once: wait for the next one.',
+  ],
+  totp_unavailable: [
+    'totp_unavailable',
+    'One-time codes cannot be checked here, so the vote does not count.',
+    null,
+  ],
+};
+
+/** What is wrong with a body, without quoting it. */
+function problemWords(
+  issues: readonly { readonly path: readonly PropertyKey[]; readonly code: string }[],
+): string {
+  const issue = issues[0];
+  if (issue === undefined) return 'The body is not what it must be.';
+  if (issue.code === 'unrecognized_keys') return 'The body has a key that is not known.';
+  return issue.path.length === 0
+    ? 'The body must be an object.'
+    : `"${issue.path.map(String).join('.')}" in the body is not what it must be.`;
+}

@@ -1,0 +1,156 @@
+/**
+ * What goes over the API, in and out: the one description from which requests are
+ * checked, answers are typed and openapi.json is made.
+ *
+ * Law: shapes only. Names are snake_case; times are RFC 3339 in UTC. What comes in
+ * must be known to the last key; whoever reads an answer must bear new ones.
+ */
+import { z } from 'zod';
+import { HOLD_ID, HOLD_STATES, WITHDRAWALS } from '../../holds/hold.js';
+import { VERDICTS } from '../../policy/types.js';
+import { TOTP_CODE } from './one-time-codes.js';
+
+const instant = z.iso.datetime();
+const count = z.int().min(0);
+
+const MAX_REASON_CHARACTERS = 500;
+/** Holds of one answer. */
+export const MAX_LISTED = 500;
+/** Characters of the statement in a summary. */
+export const SUMMARY_CHARACTERS = 300;
+
+export const holdIdSchema = z.string().regex(HOLD_ID);
+
+const LIST_STATES = ['open', 'closed', 'all', ...HOLD_STATES] as const;
+
+export const listQuerySchema = z.strictObject({
+  state: z.enum(LIST_STATES).default('open').meta({ description: 'open: requested or approved' }),
+  limit: z
+    .string()
+    .regex(/^[1-9][0-9]{0,3}$/)
+    .transform(Number)
+    .pipe(z.int().max(MAX_LISTED))
+    .default(100),
+});
+
+export const voteBodySchema = z.strictObject({
+  reason: z
+    .string()
+    .max(MAX_REASON_CHARACTERS)
+    .exactOptional()
+    .meta({ description: 'why; others and the audit log will have it' }),
+  totp: z
+    .string()
+    .regex(TOTP_CODE)
+    .exactOptional()
+    .meta({ description: 'one-time code, for approvers who have a TOTP secret' }),
+});
+
+const vote = z.object({
+  approver: z.string(),
+  choice: z.enum(['approve', 'deny']),
+  reason: z.string().nullable(),
+  at: instant,
+});
+
+const mayVote = z.object({
+  allowed: z.boolean(),
+  reason: z.string().nullable().meta({ description: 'why not, in a sentence' }),
+});
+
+const summaryShape = {
+  id: holdIdSchema,
+  state: z.enum(HOLD_STATES),
+  style: z.enum(['wait', 'ticket']),
+  environment: z.string(),
+  user: z.string().meta({ description: 'the database user who asks' }),
+  role: z.string().meta({ description: 'role of the policy' }),
+  database: z.string(),
+  application: z.string(),
+  client: z.string(),
+  operations: z.array(z.string()),
+  rules: z.array(z.string()),
+  requested_at: instant,
+  expires_at: instant.meta({
+    description: 'until when it can be approved; once approved, until when it can run',
+  }),
+  in_transaction: z.boolean(),
+  approvals: z.object({ needed: count, given: count }),
+  groups: z.array(z.string()).meta({ description: 'whose members may approve' }),
+  may_vote: mayVote.meta({ description: 'about the caller' }),
+};
+
+export const holdSummarySchema = z.object({
+  ...summaryShape,
+  sql_start: z.string().meta({ description: `the first ${SUMMARY_CHARACTERS} characters of the statement` }),
+  sql_bytes: count,
+});
+
+const parameter = z.object({
+  type: count.meta({ description: "the type's OID; 0: left to the server" }),
+  type_name: z.string().nullable(),
+  format: count.meta({ description: '0 text, 1 binary' }),
+  value: z.string().nullable().meta({
+    description: 'as text; null: SQL NULL, or a binary value of a type that is not known here',
+  }),
+  hex: z.string().nullable().meta({ description: 'the bytes of a binary value; null: SQL NULL, or text' }),
+});
+
+const match = z.object({
+  rule: z.string(),
+  action: z.enum(VERDICTS),
+  message: z.string(),
+  hint: z.string().nullable(),
+  detail: z.string().nullable(),
+});
+
+const relation = z.object({
+  schema: z.string().nullable(),
+  name: z.string(),
+  mode: z.enum(['read', 'write', 'ddl']),
+  estimated_rows: z.number().nullable(),
+});
+
+export const holdSchema = z.object({
+  ...summaryShape,
+  decision: z.string().meta({ description: 'its id in the audit log' }),
+  session: z.string(),
+  sql: z.string().meta({ description: 'exactly what would run' }),
+  sql_bytes: count,
+  sql_sha256: z.string(),
+  fingerprint: z.string(),
+  parameters: z.array(parameter),
+  search_path: z.string().nullable(),
+  policy: z.string(),
+  transaction: z.object({ since: instant, statements: count }).nullable(),
+  matches: z.array(match),
+  relations: z.array(relation),
+  votes: z.array(vote),
+  approved_at: instant.nullable(),
+  closed_at: instant.nullable(),
+  withdrawal: z.enum(WITHDRAWALS).nullable(),
+});
+
+export const holdListSchema = z.object({
+  holds: z.array(holdSummarySchema),
+  more: z.boolean().meta({ description: 'there are more than the limit' }),
+});
+
+export const whoamiSchema = z.object({
+  name: z.string(),
+  groups: z.array(z.string()),
+  users: z
+    .array(z.string())
+    .meta({ description: "the caller's database users; their holds are not the caller's to decide" }),
+  totp: z.boolean().meta({ description: 'votes need a one-time code' }),
+});
+
+export const problemSchema = z.object({
+  error: z.object({ code: z.string(), message: z.string(), hint: z.string().nullable() }),
+});
+
+export type HoldSummaryView = z.output<typeof holdSummarySchema>;
+export type HoldView = z.output<typeof holdSchema>;
+export type HoldListView = z.output<typeof holdListSchema>;
+export type WhoamiView = z.output<typeof whoamiSchema>;
+export type ParameterView = z.output<typeof parameter>;

@@ -1,0 +1,114 @@
+/** Holds as the API shows them to one approver. */
+import { approvalsGiven } from '../../holds/hold.js';
+import type { Hold } from '../../holds/hold.js';
+import { voteRejection } from '../../holds/life-cycle.js';
+import type { Approver } from '../../policy/types.js';
+import { needsCode } from './one-time-codes.js';
+import { parameterView } from './parameter-text.js';
+import { SUMMARY_CHARACTERS } from './schemas.js';
+import type { HoldSummaryView, HoldView, WhoamiView } from './schemas.js';
+
+function instant(at: number): string {
+  return new Date(at).toISOString();
+}
+
+function common(hold: Hold, caller: Approver, now: number): Omit<HoldSummaryView, 'sql_start' | 'sql_bytes'> {
+  const { subject } = hold;
+  const rejection = voteRejection(hold, {
+    kind: 'vote',
+    choice: 'approve',
+    approver: caller,
+    reason: null,
+    at: now,
+  });
+  return {
+    id: hold.id,
+    state: hold.state,
+    style: subject.style,
+    environment: subject.environment,
+    user: subject.user,
+    role: subject.role,
+    database: subject.database,
+    application: subject.application,
+    client: subject.client,
+    operations: [...subject.operations],
+    rules: [...new Set(subject.matches.map(({ rule }) => rule))],
+    requested_at: instant(hold.requestedAt),
+    expires_at: instant(hold.expiresAt),
+    in_transaction: subject.inTransaction !== null,
+    approvals: { needed: hold.approvals, given: approvalsGiven(hold) },
+    groups: [...hold.groups],
+    may_vote: { allowed: rejection === null, reason: rejection?.message ?? null },
+  };
+}
+
+/** A hold in a list. */
+export function summaryView(hold: Hold, caller: Approver, now: number): HoldSummaryView {
+  const { sql, sqlBytes } = hold.subject;
+  return {
+    ...common(hold, caller, now),
+    sql_start: firstCharacters(sql, SUMMARY_CHARACTERS),
+    sql_bytes: sqlBytes,
+  };
+}
+
+/** Everything that there is to see: statement and parameters complete, literals included. */
+export function holdView(hold: Hold, caller: Approver, now: number): HoldView {
+  const { subject } = hold;
+  return {
+    ...common(hold, caller, now),
+    decision: subject.decision,
+    session: subject.session,
+    sql: subject.sql,
+    sql_bytes: subject.sqlBytes,
+    sql_sha256: subject.sqlSha256,
+    fingerprint: hold.fingerprint,
+    parameters: subject.parameters.map(parameterView),
+    search_path: subject.searchPath,
+    policy: subject.policy,
+    transaction:
+      subject.inTransaction === null
+        ? null
+        : { since: instant(subject.inTransaction.since), statements: subject.inTransaction.statements },
+    matches: subject.matches.map(({ rule, action, message, hint, detail }) => ({
+      rule,
+      action,
+      message,
+      hint,
+      detail: detail ?? null,
+    })),
+    relations: subject.relations.map(({ schema, name, mode, estimatedRows }) => ({
+      schema,
+      name,
+      mode,
+      estimated_rows: estimatedRows,
+    })),
+    votes: hold.votes.map(({ approver, choice, reason, at }) => ({
+      approver,
+      choice,
+      reason,
+      at: instant(at),
+    })),
+    approved_at: hold.approvedAt === null ? null : instant(hold.approvedAt),
+    closed_at: hold.closedAt === null ? null : instant(hold.closedAt),
+    withdrawal: hold.withdrawal,
+  };
+}
+
+export function whoamiView(approver: Approver): WhoamiView {
+  return {
+    name: approver.name,
+    groups: [...approver.groups],
+    users: [...approver.users],
+    totp: needsCode(approver),
+  };
+}
+
+/** Whole characters: half a surrogate pair is no text. */
+function firstCharacters(text: string, most: number): string {
+  return text.length <= most
+    ? text
+    : Array.from(text.slice(0, most * 2))
+        .slice(0, most)
+        .join('');
+}
