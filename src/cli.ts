@@ -11,6 +11,12 @@ import { once } from 'node:events';
 import { Command, CommanderError } from 'commander';
 import type { CheckOptions } from './commands/check.js';
 import type { ExplainOptions } from './commands/explain.js';
+import type {
+  HoldsListOptions,
+  HoldsOptions,
+  HoldsSurroundings,
+  HoldsVoteOptions,
+} from './commands/holds.js';
 import type { TestOptions } from './commands/test.js';
 import type { Terminal } from './commands/terminal.js';
 import { OperatorError } from './errors.js';
@@ -139,6 +145,49 @@ function program(): Command {
       const { testCommand } = await import('./commands/test.js');
       process.exitCode = await testCommand(files, options, terminal);
     });
+
+  const holds = holdfast
+    .command('holds')
+    .description('see and decide what waits for approval; the token of an approver in HOLDFAST_TOKEN');
+  const surroundings = (): HoldsSurroundings => ({ terminal, token: process.env['HOLDFAST_TOKEN'] });
+  const url = ['--url <url>', "Holdfast's admin port (default: http://127.0.0.1:9432)"] as const;
+  holds
+    .command('list')
+    .description('what you may see of what waits')
+    .option(...url)
+    .option('--state <state>', 'open, closed, all, or a state (default: open)')
+    .option('--watch', 'stay, and print every change')
+    .option('--json', 'print JSON')
+    .action(async (options: HoldsListOptions) => {
+      const { holdsListCommand } = await import('./commands/holds.js');
+      process.exitCode = await holdsListCommand(options, surroundings());
+    });
+  holds
+    .command('show')
+    .description('exactly what would run, as whom and why it waits')
+    .argument('<id>', 'the hold')
+    .option(...url)
+    .option('--json', 'print JSON')
+    .action(async (id: string, options: HoldsOptions) => {
+      const { holdsShowCommand } = await import('./commands/holds.js');
+      process.exitCode = await holdsShowCommand(id, options, surroundings());
+    });
+  for (const choice of ['approve', 'deny'] as const) {
+    holds
+      .command(choice)
+      .description(
+        choice === 'approve' ? 'let it run, together with the other approvals' : 'end it: it will not run',
+      )
+      .argument('<id>', 'the hold')
+      .option(...url)
+      .option('--reason <text>', 'why; others and the audit log will have it')
+      .option('--totp <code>', 'one-time code, if your votes need one')
+      .option('--json', 'print JSON')
+      .action(async (id: string, options: HoldsVoteOptions) => {
+        const { holdsVoteCommand } = await import('./commands/holds.js');
+        process.exitCode = await holdsVoteCommand(choice, id, options, surroundings());
+      });
+  }
 
   const audit = holdfast.command('audit').description('work with audit logs');
   audit

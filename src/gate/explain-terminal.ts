@@ -26,7 +26,7 @@ export function cells(source: string): Cell[] {
 }
 
 /** Unicode's East Asian Wide and Fullwidth blocks and emoji (UAX #11), as terminals draw them. */
-function isWide(code: number): boolean {
+export function isWide(code: number): boolean {
   return (
     (code >= 0x1100 && code <= 0x115f) ||
     (code >= 0x2e80 && code <= 0x303e) ||

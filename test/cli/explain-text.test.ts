@@ -147,11 +147,12 @@ describe('explainText, what it says of a verdict', () => {
   it('of hold, as a client is told', () => {
     const explanation = explained('TRUNCATE t', rules('hold'));
     expect(explainText(explanation, { color: false, columns: null })).toContain(
-      'verdict  hold (it needs approval; this version cannot hold a statement until it is approved, so it is refused)\n',
+      'verdict  hold (it waits until it is approved; where nobody can approve it, it is refused)\n',
     );
-    const refusal = policyRefusal(explanation, 'id', 'production');
+    const unheld = 'Nobody can approve it.';
+    const refusal = policyRefusal(explanation, 'id', 'production', unheld);
     expect(refusal.message).toContain('It needs approval.');
-    expect(refusal.hint).toContain('cannot hold a statement until it is approved, so it is refused');
+    expect(refusal.hint).toContain(unheld);
   });
 
   it('of confirm, as a client is told', () => {
@@ -159,7 +160,7 @@ describe('explainText, what it says of a verdict', () => {
     expect(explainText(explanation, { color: false, columns: null })).toContain(
       "verdict  confirm (refused, unless SET holdfast.target = 'production' was said within five minutes before)\n",
     );
-    const refusal = policyRefusal(explanation, 'id', 'production');
+    const refusal = policyRefusal(explanation, 'id', 'production', null);
     expect(refusal.hint).toContain(
       "say within five minutes before the statement: SET holdfast.target = 'production'",
     );
