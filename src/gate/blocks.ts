@@ -5,7 +5,7 @@
 import type { Refusal } from '../errors.js';
 import type { Match } from '../policy/types.js';
 import type { JudgedText } from './judged-text.js';
-import { ambiguousName, lexerOpen, unknownStatement } from './words.js';
+import { INSUFFICIENT_PRIVILEGE, ambiguousName, lexerOpen, unknownStatement } from './words.js';
 
 /** A refusal but for the decision's id, which it quotes, and how to record it when the judgement alone does not say. */
 export interface Block {
@@ -14,9 +14,13 @@ export interface Block {
   readonly match: Match | null;
 }
 
-/** Whether it is open which of several texts would run, where one of them changes the session's names when it does. */
-export function isAmbiguous(texts: readonly JudgedText[]): boolean {
+/**
+ * Whether it is open which of several texts would run, where that matters: one of them changes the session's names
+ * when it does, or people are to approve it.
+ */
+export function isAmbiguous(texts: readonly JudgedText[], held: boolean): boolean {
   if (texts.length < 2 || texts.every((text) => text === texts[0])) return false;
+  if (held && texts.some((text) => text.key !== texts[0]?.key)) return true;
   return texts.some((text) => text.statements.some(({ changes }) => changes.length > 0));
 }
 
@@ -24,11 +28,33 @@ export function ambiguousPortal(portal: string): Block {
   const match: Match = {
     rule: 'names',
     action: 'deny',
-    message: `what portal "${portal}" stands for depends on requests that are still under way, and it may prepare or drop statements`,
+    message: `what portal "${portal}" stands for depends on requests that are still under way, and it may prepare or drop statements, or need approval`,
     hint: 'Wait for the answers to what was sent, or use a name that was not used before.',
     offset: null,
   };
   return { refusal: () => ambiguousName(match), match };
+}
+
+/** A portal that people must approve, whose parameters nobody could show them. */
+export function parametersNotKept(portal: string): Block {
+  const message = `portal "${portal}" needs approval, and its parameters are too large for that, or were not kept`;
+  const match: Match = {
+    rule: 'hold',
+    action: 'deny',
+    message,
+    hint: 'Bind it again right before it is executed.',
+    offset: null,
+  };
+  return {
+    refusal: () => ({
+      severity: 'ERROR',
+      sqlstate: INSUFFICIENT_PRIVILEGE,
+      message: `holdfast: ${message}`,
+      hint: 'Nothing was run. Bind it again right before it is executed.',
+      routine: 'holdfast/hold',
+    }),
+    match,
+  };
 }
 
 /** A text in the same group of messages as code that may have changed how the server reads texts. */

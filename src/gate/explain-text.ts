@@ -87,7 +87,7 @@ function meaningOf({ judgement, mode, environment }: Explanation): string {
     case 'confirm':
       return ` (refused, unless SET holdfast.target = '${environment}' was said within five minutes before)`;
     case 'hold':
-      return ' (it needs approval; this version cannot hold a statement until it is approved, so it is refused)';
+      return ' (it waits until it is approved; where nobody can approve it, it is refused)';
   }
 }
 

@@ -15,6 +15,8 @@ import type { NameChange } from '../session/names.js';
 import type { Meaning } from '../session/ports.js';
 import { INLINE_LIMIT_BYTES } from '../sql/analyze.js';
 import type { Analysis, NameUse, StatementFacts } from '../sql/facts.js';
+import { NO_PARAMETERS } from './kept-parameters.js';
+import type { KeptParameters } from './kept-parameters.js';
 import { literalSpans } from '../sql/spans.js';
 import type { TextCache } from './text-cache.js';
 import { targetChange } from './target.js';
@@ -79,10 +81,17 @@ export interface JudgedText {
   readonly prepares: ReadonlyMap<string, Meaning>;
 }
 
+/** What a prepared statement stands for whose text people must approve before it runs. */
+export interface PreparedForApproval extends JudgedText {
+  /** OIDs, as its Parse declared them. */
+  readonly parameterTypes: readonly number[];
+}
+
 /** What a portal stands for: the texts that its statement may have had when it was bound, the latest last. */
 export interface Bound {
   readonly texts: readonly JudgedText[];
   readonly parameters: RecordedParameters | null;
+  readonly kept: KeptParameters;
 }
 
 /** Judges an analysed text. `sql` is the text itself; with `whole`, its beginning, and `whole` is of all of it. */
@@ -326,6 +335,7 @@ function nameChange(
         meaning: {
           texts: [nested(use.statement, sql, scope, context, whole)],
           parameters: null,
+          kept: NO_PARAMETERS,
         } satisfies Bound,
         hold: use.hold,
       };

@@ -21,6 +21,8 @@ export interface PolicyInForce {
 export interface PolicyStore {
   readonly current: PolicyInForce;
   replace(policy: Policy): void;
+  /** Calls back after each replacement. @returns ends that */
+  onReplace(callback: () => void): () => void;
 }
 
 /** Judged texts kept per role and database. A text longer than the inline limit is never kept. */
@@ -59,12 +61,21 @@ function inForce(policy: Policy, catalogs: CatalogStore): PolicyInForce {
 
 export function createPolicyStore(policy: Policy, catalogs: CatalogStore): PolicyStore {
   let current = inForce(policy, catalogs);
+  const callbacks = new Set<{ readonly call: () => void }>();
   return {
     get current() {
       return current;
     },
     replace(next) {
       current = inForce(next, catalogs);
+      for (const { call } of [...callbacks]) call();
+    },
+    onReplace(callback) {
+      const entry = { call: callback };
+      callbacks.add(entry);
+      return () => {
+        callbacks.delete(entry);
+      };
     },
   };
 }

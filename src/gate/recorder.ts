@@ -99,28 +99,28 @@ export class Recorder {
   }
 
   /**
-   * Records that every statement of a text is refused.
+   * Records the decision for every statement of a text.
    * @param match why, where it is for another reason than the text's own judgement
    */
-  refusal(
+  decisionsOf(
     judged: JudgedText,
     match: Match | null,
     message: MessageKind,
     parameters: RecordedParameters | null,
     startedAt: number,
-  ): void {
-    for (const record of judged.statements) {
+  ): readonly Run[] {
+    return judged.statements.map((record) =>
       this.decision(
-        match === null ? record : this.#refused(judged, record, match),
+        match === null ? record : this.#decided(judged, record, match),
         message,
         parameters,
         startedAt,
-      );
-    }
+      ),
+    );
   }
 
-  /** The record of a statement that is refused for another reason than its own judgement. */
-  #refused(judged: JudgedText, record: JudgedStatementRecord, match: Match): JudgedStatementRecord {
+  /** The record of a statement that is refused or held for another reason than its own judgement. */
+  #decided(judged: JudgedText, record: JudgedStatementRecord, match: Match): JudgedStatementRecord {
     return statementRecord(judged.scope, this.#services, {
       operation: record.operation,
       facts: record.facts,

@@ -11,6 +11,8 @@
 import type { RecordedParameters, SessionConstant } from '../audit/records.js';
 import type { Refusal } from '../errors.js';
 import type { Login, Match } from '../policy/types.js';
+import type { HeldParameter, Withdrawal } from '../holds/hold.js';
+import { parameterTypes } from '../protocol/frontend.js';
 import type { TransactionStatus } from '../protocol/constants.js';
 import type { Notice } from '../protocol/encode.js';
 import type {
@@ -23,34 +25,38 @@ import type {
   QueryAnswer,
   StatementGate,
 } from '../session/ports.js';
+import type { HoldServices } from './held.js';
 import type { Bound, JudgedText, RoleScope } from './judged-text.js';
 import { LexerAgreement } from './lexer-agreement.js';
-import { READING_OPEN, ambiguousPortal, functionCallMatch, isAmbiguous, unknownName } from './blocks.js';
+import {
+  READING_OPEN,
+  ambiguousPortal,
+  functionCallMatch,
+  isAmbiguous,
+  parametersNotKept,
+  unknownName,
+} from './blocks.js';
 import type { Block } from './blocks.js';
 import type { CatalogStore, DatabaseCatalog } from './catalog-store.js';
+import { Passage } from './passage.js';
 import type { PolicyStore } from './policy-store.js';
 import { Recorder } from './recorder.js';
 import type { MessageKind, RecorderServices, Run } from './recorder.js';
+import { SessionHolds, WAIT } from './session-holds.js';
+import type { NotPassed } from './session-holds.js';
 import { SessionRole } from './session-role.js';
 import { createSessionTarget } from './target.js';
 import { TextReader } from './text-reader.js';
 import type { ReaderServices } from './text-reader.js';
 import { Waits } from './waits.js';
 import type { GatedConnection } from './waits.js';
-import {
-  CANCELLED,
-  INSUFFICIENT_PRIVILEGE,
-  TARGET_VALID_MS,
-  backstopGone,
-  policyRefusal,
-  policyWarning,
-  recordRefusal,
-} from './words.js';
+import { CANCELLED, INSUFFICIENT_PRIVILEGE, backstopGone, policyWarning, recordRefusal } from './words.js';
 
 /** What all sessions' gates share. */
 export interface GateServices extends ReaderServices, RecorderServices {
   readonly policies: PolicyStore;
   readonly catalogs: CatalogStore;
+  readonly holds: HoldServices;
 }
 
 export interface GatedSession {
@@ -66,7 +72,6 @@ export interface GatedSession {
   readonly catalog: DatabaseCatalog;
 }
 
-const WAIT = { kind: 'wait' } as const;
 const NO_CHANGES: readonly never[] = [];
 
 /** Operations that take back what was said in a transaction. */
@@ -83,6 +88,8 @@ export class SessionGate implements StatementGate {
   readonly #recorder: Recorder;
   readonly #target = createSessionTarget();
   readonly #lexer = new LexerAgreement();
+  readonly #passage: Passage;
+  readonly #holds: SessionHolds;
   /** Something in the transaction at hand may have changed the schema. */
   #schemaChanged = false;
 
@@ -96,6 +103,22 @@ export class SessionGate implements StatementGate {
       connection.ready();
     });
     this.#recorder = new Recorder(services, session.id, session.constant);
+    this.#passage = new Passage({
+      environment: services.environment,
+      clock: services.clock,
+      user: session.login.user,
+      role: this.#role,
+      texts: this.#texts,
+      target: this.#target,
+      lexer: this.#lexer,
+    });
+    this.#holds = new SessionHolds(services, {
+      session,
+      connection,
+      role: this.#role,
+      passage: this.#passage,
+      waits: this.#waits,
+    });
   }
 
   /** Decisions made so far. */
@@ -113,6 +136,26 @@ export class SessionGate implements StatementGate {
     return this.#waits.heldBack;
   }
 
+  /** A message that is to be held waits for the answers to what was sent before it. */
+  get settling(): boolean {
+    return this.#waits.settling;
+  }
+
+  /** The answers have come: the message is to be asked about again. */
+  settled(): void {
+    this.#waits.settled();
+  }
+
+  /** The message that waits is held until people approve it. */
+  get holding(): boolean {
+    return this.#holds.open;
+  }
+
+  /** Nobody waits for the message that is held any more. */
+  leaveHold(reason: Withdrawal): void {
+    this.#holds.leave(reason);
+  }
+
   /** A cancel request came for the message that waits: it is refused when it is asked about again. */
   cancelWaiting(): void {
     this.#waits.cancel();
@@ -123,41 +166,53 @@ export class SessionGate implements StatementGate {
   query(bytes: Buffer, start: number, end: number, names: NameLookup): QueryAnswer {
     const startedAt = this.#texts.startOfDecision();
     this.#role.refresh();
-    if (this.#waits.takeCancelled()) return this.#refuseCancelled('query', startedAt);
+    const earlier = this.#earlier('query', startedAt);
+    if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const judged = this.#texts.read(bytes, start, end, startedAt);
     if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
     const reading = this.#waits.readingAgrees(judged.whole === null ? judged.sql : '\\');
     if (reading === 'wait') return WAIT;
-    const block =
-      reading === 'refuse' ? READING_OPEN : (this.#block(judged) ?? this.#blockByNames(judged, names));
+    const byNames = this.#passage.byNames(judged, names);
+    const block = reading === 'refuse' ? READING_OPEN : (this.#passage.block(judged) ?? byNames.block);
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
+    const record = (match: Match | null): readonly Run[] =>
+      this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
+    const released = this.#holds.approved({
+      judged,
+      reached: byNames.held,
+      parameters: byNames.parameters,
+      record,
+    });
+    if (released !== null && !('runs' in released)) return released;
     if (judged.runsForeignCode) this.#waits.ranForeignCode();
-    const statements: PassedStatement[] = [];
-    for (const record of judged.statements) {
-      const execution = this.#recorder.decision(record, 'query', null, startedAt);
-      statements.push({ execution, changes: record.changes });
-    }
-    return { kind: 'pass', statements, notice: this.#warning(judged) };
+    const runs = released?.runs ?? record(null);
+    const statements: PassedStatement[] = judged.statements.map(({ changes }, index) => ({
+      execution: runs[index] ?? null,
+      changes,
+    }));
+    return { kind: 'pass', statements, notice: released?.notice ?? this.#warning(judged) };
   }
 
   parse(_name: string, bytes: Buffer, start: number, end: number): MessageAnswer {
     const startedAt = this.#texts.startOfDecision();
     this.#role.refresh();
-    if (this.#waits.takeCancelled()) return this.#refuseCancelled('parse', startedAt);
+    const earlier = this.#earlier('parse', startedAt);
+    if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const judged = this.#texts.read(bytes, start, end, startedAt);
     if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
     const reading = this.#waits.readingAgrees(judged.whole === null ? judged.sql : '\\');
     if (reading === 'wait') return WAIT;
-    const block = reading === 'refuse' ? READING_OPEN : this.#block(judged);
+    const block = reading === 'refuse' ? READING_OPEN : this.#passage.block(judged);
     if (block !== null) return this.#refuse(judged, block, 'parse', null, startedAt);
     for (const record of judged.statements) this.#recorder.decision(record, 'parse', null, startedAt);
     return {
       kind: 'pass',
       execution: null,
       changes: NO_CHANGES,
-      meaning: judged,
+      // Nothing runs by it, so it passes; what needs approval is held when it is executed.
+      meaning: this.#holds.prepared(judged, () => parameterTypes(bytes, end)),
       notice: this.#warning(judged),
     };
   }
@@ -170,7 +225,8 @@ export class SessionGate implements StatementGate {
     end: number,
   ): MessageAnswer {
     this.#role.refresh();
-    if (this.#waits.takeCancelled()) return this.#refuseCancelled('bind', this.#services.clock());
+    const earlier = this.#earlier('bind', this.#services.clock());
+    if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const texts = (meanings as readonly JudgedText[]).map((text) => this.#texts.current(text));
     if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return WAIT;
@@ -183,41 +239,70 @@ export class SessionGate implements StatementGate {
       texts.push(unknown);
     }
     for (const text of texts) {
-      const block = this.#block(text);
+      const block = this.#passage.block(text);
       if (block !== null) return this.#refuse(text, block, 'bind', null, this.#services.clock());
     }
-    const bound: Bound = { texts, parameters: this.#recorder.parameters(bytes, start, end) };
+    const kept = this.#holds.keep(texts, meanings.at(-1), bytes, start, end);
+    const bound: Bound = { texts, parameters: this.#recorder.parameters(bytes, start, end), kept };
     return { kind: 'pass', execution: null, changes: NO_CHANGES, meaning: bound, notice: null };
   }
 
   execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer {
     const startedAt = this.#services.clock();
     this.#role.refresh();
-    if (this.#waits.takeCancelled()) return this.#refuseCancelled('execute', startedAt);
+    const earlier = this.#earlier('execute', startedAt);
+    if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const portals = meanings as readonly Bound[];
     const texts = portals.flatMap((portal) => portal.texts.map((text) => this.#texts.current(text)));
     if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return WAIT;
     const parameters = portals.at(-1)?.parameters ?? null;
+    const held: JudgedText[] = [];
+    const reachedParameters: HeldParameter[] = [];
     for (const text of texts) {
-      const block = this.#block(text) ?? this.#blockByNames(text, names);
+      const byNames = this.#passage.byNames(text, names);
+      const block = this.#passage.block(text) ?? byNames.block;
       if (block !== null) return this.#refuse(text, block, 'execute', parameters, startedAt);
+      held.push(...byNames.held);
+      reachedParameters.push(...byNames.parameters);
     }
     let judged = texts.at(-1) ?? null;
-    if (judged !== null && isAmbiguous(texts)) {
+    const mustApprove = held.length > 0 || texts.some((text) => this.#passage.needsApproval(text));
+    if (mustApprove && this.#holds.mustSettle()) return WAIT;
+    if (judged !== null && isAmbiguous(texts, mustApprove)) {
       return this.#refuse(judged, ambiguousPortal(portal), 'execute', parameters, startedAt);
     }
+    const kept = portals.at(-1)?.kept.values ?? null;
+    if (judged !== null && mustApprove && kept === null)
+      return this.#refuse(judged, parametersNotKept(portal), 'execute', parameters, startedAt);
     // A portal that is not known here is one that a function opened: whoever might call the function may read from it.
     judged ??= this.#texts.unread('fetch', null, INSUFFICIENT_PRIVILEGE);
     if (portals.length === 0) {
-      const block = this.#block(judged);
+      const block = this.#passage.block(judged);
       if (block !== null) return this.#refuse(judged, block, 'execute', null, startedAt);
     }
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
+    const text = judged;
+    const released = this.#holds.approved({
+      judged,
+      reached: held,
+      parameters: [...(kept ?? []), ...reachedParameters],
+      record: (match) => this.#recorder.decisionsOf(text, match, 'execute', parameters, startedAt),
+    });
+    if (released !== null && !('runs' in released)) return released;
     if (texts.length === 0 || texts.some((text) => text.runsForeignCode)) this.#waits.ranForeignCode();
-    const execution = this.#recorder.decision(record, 'execute', parameters, startedAt);
-    return { kind: 'pass', execution, changes: record.changes, meaning: null, notice: null };
+    const execution =
+      released === null
+        ? this.#recorder.decision(record, 'execute', parameters, startedAt)
+        : (released.runs[0] ?? null);
+    return {
+      kind: 'pass',
+      execution,
+      changes: record.changes,
+      meaning: null,
+      notice: released?.notice ?? null,
+    };
   }
 
   functionCall(): MessageAnswer {
@@ -227,7 +312,7 @@ export class SessionGate implements StatementGate {
     const { role } = this.#role.scope;
     const match = allowed ? null : functionCallMatch(role.name, role.access);
     const judged = this.#texts.unread('function_call', match, INSUFFICIENT_PRIVILEGE);
-    const block = this.#block(judged);
+    const block = this.#passage.block(judged);
     if (block !== null) return this.#refuse(judged, block, 'function_call', null, startedAt);
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
@@ -235,83 +320,18 @@ export class SessionGate implements StatementGate {
     return { kind: 'pass', execution, changes: NO_CHANGES, meaning: null, notice: null };
   }
 
-  // ---------------------------------------------------------------- judge
-
-  /** Why `judged` may not pass now; null when it may. */
-  #block(judged: JudgedText): Block | null {
-    if (this.#role.observing) return null;
-    const lexer = this.#lexer.refusal;
-    if (lexer !== null) {
-      return {
-        refusal: () => lexer,
-        match: {
-          rule: 'lexer',
-          action: 'deny',
-          message: lexer.message,
-          hint: lexer.hint ?? null,
-          offset: null,
-        },
-      };
-    }
-    switch (judged.verdict) {
-      case 'allow':
-      case 'warn':
-        return null;
-      case 'confirm':
-        if (this.#confirmed()) return null;
-        break;
-      case 'hold':
-      case 'deny':
-        break;
-    }
-    return {
-      refusal: (decision) => policyRefusal(judged, decision, this.#services.environment),
-      match: null,
-    };
+  /** What is to be said to the message at hand without judging it: it was cancelled, or is held; null: judge it. */
+  #earlier(message: MessageKind, startedAt: number): NotPassed | null {
+    if (!this.#waits.takeCancelled()) return this.#holds.earlier();
+    return this.#holds.cancelled() ?? this.#refuseCancelled(message, startedAt);
   }
 
-  #confirmed(): boolean {
-    const { environment, clock } = this.#services;
-    return this.#target.says(environment, clock() - TARGET_VALID_MS);
-  }
-
-  /**
-   * EXECUTE and FETCH are judged by what the name stands for: by everything that it may stand for, and where that is
-   * an EXECUTE again (a Parse may be one), by what that one's name stands for.
-   */
-  #blockByNames(judged: JudgedText, names: NameLookup): Block | null {
-    if (judged.executes.length === 0 && judged.fetches.length === 0) return null;
-    if (this.#role.observing) return null;
-    // Grows while it is gone through.
-    const reached = [judged];
-    for (const text of reached) {
-      const meanings: JudgedText[] = [];
-      for (const name of text.executes) {
-        const known = names.statements(name) as readonly JudgedText[];
-        if (known.length === 0 && !judged.prepares.has(name) && !this.#role.mayDoAnything)
-          return unknownName(name);
-        meanings.push(...known);
-      }
-      for (const name of text.fetches) {
-        for (const portal of names.portals(name) as readonly Bound[]) meanings.push(...portal.texts);
-      }
-      for (const meaning of meanings) {
-        const current = this.#texts.current(meaning);
-        if (reached.includes(current)) continue;
-        const block = this.#block(current);
-        if (block !== null) return { ...block, match: block.match ?? current.judgement.decisive };
-        reached.push(current);
-      }
-    }
-    return null;
-  }
+  // ---------------------------------------------------------------- record
 
   #warning(judged: JudgedText): Notice | null {
     if (judged.verdict !== 'warn' || this.#role.observing) return null;
     return policyWarning(judged.judgement, this.#recorder.lastDecision);
   }
-
-  // ---------------------------------------------------------------- record
 
   #refuse(
     judged: JudgedText,
@@ -319,15 +339,13 @@ export class SessionGate implements StatementGate {
     message: MessageKind,
     parameters: RecordedParameters | null,
     startedAt: number,
-  ): { readonly kind: 'refuse'; readonly refusal: Refusal } {
-    this.#recorder.refusal(judged, block.match, message, parameters, startedAt);
+  ): NotPassed {
+    this.#holds.leave('policy');
+    this.#recorder.decisionsOf(judged, block.match, message, parameters, startedAt);
     return { kind: 'refuse', refusal: block.refusal(this.#recorder.lastDecision) };
   }
 
-  #refuseCancelled(
-    message: MessageKind,
-    startedAt: number,
-  ): { readonly kind: 'refuse'; readonly refusal: Refusal } {
+  #refuseCancelled(message: MessageKind, startedAt: number): NotPassed {
     const match: Match = {
       rule: 'cancel',
       action: 'deny',
@@ -344,6 +362,7 @@ export class SessionGate implements StatementGate {
     const { operation, target } = run.record;
     const now = this.#services.clock();
     if (run.record.changesSchema) this.#schemaChanged = true;
+    if (!ending.skipped) this.#holds.statementEnded(operation);
     if (ending.sqlstate !== null || ROLLBACKS.has(operation)) this.#target.rolledBack();
     else if (target !== null && !ending.skipped) this.#target.changed(target, now);
     this.#recorder.outcome(run, ending, now);
@@ -357,6 +376,7 @@ export class SessionGate implements StatementGate {
       this.#catalog.changed();
     }
     this.#target.requestEnded(status);
+    this.#holds.requestEnded(status);
   }
 
   unrecorded(): Refusal {
@@ -367,6 +387,7 @@ export class SessionGate implements StatementGate {
 
   parameter(name: string, value: string): Refusal | null {
     this.#lexer.parameter(name, value);
+    this.#holds.parameter(name, value);
     const lost = name === 'default_transaction_read_only' && value !== 'on';
     return lost && this.#backstop && this.#role.scope.role.access === 'read' && !this.#role.observing
       ? backstopGone()

@@ -6,6 +6,8 @@
  * Law: one message waits at a time, and it is asked about again from the start when
  * the connection says ready(). It judges nothing and records nothing.
  */
+import type { TransactionStatus } from '../protocol/constants.js';
+import type { Notice } from '../protocol/encode.js';
 import type { DatabaseCatalog } from './catalog-store.js';
 
 /** What the gate needs of the connection that it judges for. */
@@ -16,6 +18,14 @@ export interface GatedConnection {
   readCatalog(): boolean;
   /** The server owes a ReadyForQuery for what was sent before the message at hand. */
   groupOutstanding(): boolean;
+  /** The server owes an answer to anything that was sent before the message at hand. */
+  owed(): boolean;
+  /** Has the server send what it has answered so far, without the Sync that only the client can send. */
+  flush(): void;
+  /** The server's last word on the transaction, and how many Executes were sent since the last Sync or Query. */
+  transaction(): { readonly status: TransactionStatus; readonly executed: number };
+  /** Tells the client something between two of the server's messages. */
+  notify(notice: Notice): void;
 }
 
 /** What standard_conforming_strings and client_encoding are about: backslashes, and what is not ASCII. */
@@ -28,6 +38,7 @@ export class Waits {
   /** The message at hand has waited for the catalogs; it is judged by what there is now. */
   #catalogAwaited = false;
   #heldBack = false;
+  #settling = false;
   #cancelled = false;
   /** Code that is none of PostgreSQL's own was let through, and what it has changed is not known yet. */
   #foreignCode = false;
@@ -52,6 +63,27 @@ export class Waits {
   mustHoldBack(): boolean {
     this.#heldBack = this.#backstop && this.#connection.groupOutstanding();
     return this.#heldBack;
+  }
+
+  /** A message that people are to decide about waits for the answers to what was sent before it. */
+  get settling(): boolean {
+    return this.#settling;
+  }
+
+  /** The answers have come; the message is to be asked about again, if it still is there. */
+  settled(): void {
+    this.#settling = false;
+  }
+
+  /**
+   * Whether what people are to decide about must wait until the server has answered all that was sent before it: only
+   * then is it known in which transaction it would run, what its names stand for, and that it would run at all.
+   */
+  mustSettle(): boolean {
+    const before = this.#settling;
+    this.#settling = this.#connection.owed();
+    if (this.#settling && !before) this.#connection.flush();
+    return this.#settling;
   }
 
   /** A text was let through that runs such code. */
@@ -110,6 +142,7 @@ export class Waits {
     if (cancelled) {
       this.#cancelled = false;
       this.#heldBack = false;
+      this.#settling = false;
       this.#catalogAwaited = false;
     }
     return cancelled;

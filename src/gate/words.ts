@@ -17,7 +17,7 @@ export const INSUFFICIENT_PRIVILEGE = '42501';
 export const TARGET_VALID_MS = 5 * 60_000;
 
 /** Strictest first, each rule once. */
-function rulesOf(judgement: Judgement): readonly Match[] {
+export function rulesOf(judgement: Judgement): readonly Match[] {
   const matches = [...judgement.matches, ...judgement.statements.flatMap((statement) => statement.matches)];
   matches.sort((a, b) => VERDICTS.indexOf(b.action) - VERDICTS.indexOf(a.action));
   return matches.filter((match, index) => matches.findIndex((other) => other.rule === match.rule) === index);
@@ -29,11 +29,15 @@ function detail(judgement: Judgement, decision: string): string {
   return `${more === undefined ? '' : `${more} `}Decision ${decision}. ${rules.length === 1 ? 'Rule' : 'Rules'}: ${rules.join(', ')}.`;
 }
 
-/** The error for a text that the policy refuses, or wants confirmed or held. */
+/**
+ * The error for a text that the policy refuses, or wants confirmed or held.
+ * @param unheld why what needs approval cannot wait for it, for the HINT
+ */
 export function policyRefusal(
   { judgement, sql }: { readonly judgement: Judgement; readonly sql: string },
   decision: string,
   environment: string,
+  unheld: string | null,
 ): Refusal {
   const decisive = judgement.decisive;
   if (decisive === null) throw new Error('a judgement without a match refuses nothing');
@@ -46,9 +50,7 @@ export function policyRefusal(
     );
   } else if (decisive.action === 'hold') {
     message = `${message} It needs approval.`;
-    hints.push(
-      'This version of Holdfast cannot hold a statement until it is approved, so it is refused; nothing was run.',
-    );
+    if (unheld !== null) hints.push(unheld);
   }
   const routine = `holdfast/${decisive.rule}`;
   if (decisive.rule === 'syntax') return syntaxError(message, sql, judgement.position, routine);

@@ -8,13 +8,17 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { cancelBody, policyBody } from '../audit/records.js';
 import { openAuditLog } from '../audit/writer.js';
 import { startAdmin } from '../admin/server.js';
+import { verifyTotp } from '../admin/api/totp.js';
 import type { Settings } from '../config/settings.js';
 import { OperatorError } from '../errors.js';
 import { createAnalysisPool } from '../gate/analysis-pool.js';
+import { createHoldRecorder } from '../gate/hold-recorder.js';
 import { admitLogin } from '../gate/login-gate.js';
 import { createCatalogStore } from '../gate/catalog-store.js';
 import { createPolicyStore } from '../gate/policy-store.js';
 import type { PolicyStore } from '../gate/policy-store.js';
+import { createBook } from '../holds/book.js';
+import { HOLD_ID_BYTES, holdId } from '../holds/request.js';
 import type { Logger } from '../log.js';
 import { createMetrics } from '../metrics.js';
 import type { Metrics } from '../metrics.js';
@@ -29,6 +33,7 @@ import { watchPolicy } from './policy-reload.js';
 import { checkReadiness } from './readiness.js';
 import type { LiveSession, ServerFacts, SessionServices } from './services.js';
 import { SessionDriver } from './session-driver.js';
+import { KEEPALIVE_MS } from './upstream.js';
 import type { UpstreamOptions } from './upstream.js';
 
 export interface HoldfastOptions {
@@ -57,6 +62,12 @@ const GREETING_ALLOWANCE = 100;
 const POLICY_POLL_MS = 1_000;
 /** How long the server is left alone after it has not shown its catalogs. */
 const CATALOG_RETRY_MS = 5_000;
+const CONNECTIONS = {
+  allowHalfOpen: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: KEEPALIVE_MS,
+} as const;
 const ANALYSIS_WORKERS = 2;
 const ANALYSIS_DEADLINE_MS = 30_000;
 
@@ -106,6 +117,20 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
   );
   metrics.auditRecords.child('policy').inc();
 
+  const setTimer = (callback: () => void, delayMs: number): (() => void) => {
+    const timer = setTimeout(callback, delayMs).unref();
+    return () => {
+      clearTimeout(timer);
+    };
+  };
+  const holdFailed = (error: unknown): void => {
+    logger.error({ err: error }, 'holds failed by a defect of Holdfast');
+  };
+  // Not set back when the system's clock is: a hold may keep locks while it waits.
+  const steadyNow = (): number => performance.timeOrigin + performance.now();
+  const book = createBook({ now: steadyNow, setTimer, onListenerError: holdFailed });
+  const holdRecorder = createHoldRecorder({ store: book, audit, metrics });
+
   let draining = false;
   let onLastSession = (): void => undefined;
   const sessions = new Set<LiveSession>();
@@ -128,6 +153,14 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
       decisionSeconds: metrics.decisionSeconds,
       decisionRecords: metrics.auditRecords.child('decision'),
       outcomeRecords: metrics.auditRecords.child('outcome'),
+      holds: {
+        store: book,
+        durable: () => holdRecorder.durable(),
+        newId: () => holdId(randomBytes(HOLD_ID_BYTES)),
+        now: steadyNow,
+        setTimer,
+        onError: holdFailed,
+      },
     },
     upstream,
     admission,
@@ -161,6 +194,14 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
       metrics,
       ready: () => checkReadiness(policies, audit, upstream, draining),
       logger,
+      api: {
+        store: book,
+        policy: () => policies.current.policy,
+        recorder: holdRecorder,
+        verifyTotp,
+        now: () => Date.now(),
+        logger,
+      },
     });
     const reloads = watchPolicy({
       file: settings.policy,
@@ -181,6 +222,8 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         draining = true;
         reloads.stop();
         listener.close();
+        // Whoever waits hears at once that nobody will decide any more.
+        book.close();
         for (const session of [...sessions]) session.drain();
         if (sessions.size > 0) {
           // Sessions end as they get idle; those that remain after the timeout are ended.
@@ -196,6 +239,8 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         for (const socket of greeting) socket.destroy();
         await admin.close();
         await pool.close();
+        book.close();
+        holdRecorder.stop();
         await audit.close();
         // A copy of the last seal, outside the log: it proves later that the log was not cut off.
         logger.info({ seq: audit.head.seq, seal: audit.head.sha256 }, 'the audit log is closed');
@@ -301,7 +346,7 @@ function listen(
     services.auditRecords.child('cancel').inc();
   }
 
-  return createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket: Socket) => {
+  return createServer(CONNECTIONS, (socket: Socket) => {
     if (services.admission.sessions + greeting.size >= settings.limits.connections + GREETING_ALLOWANCE) {
       services.refusedSessions.child('flood').inc();
       socket.destroy();

@@ -233,6 +233,7 @@ export class SessionDriver implements Cancellable, LiveSession {
 
   /** Ends the session now: the server rolls back what is open. */
   end(): void {
+    this.#relay?.leaveHold('drain');
     this.#fail({
       severity: 'FATAL',
       sqlstate: '57P01',
@@ -253,6 +254,7 @@ export class SessionDriver implements Cancellable, LiveSession {
 
   #upstreamGone(reason: string): void {
     if (this.#closed) return;
+    this.#relay?.leaveHold(this.#relay.clientEnded ? 'client_gone' : 'server_gone');
     if (this.#relay?.clientEnded === true) {
       this.#close('client_terminated', null);
       return;

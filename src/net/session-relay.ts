@@ -12,7 +12,9 @@ import type { Socket } from 'node:net';
 import type { Refusal } from '../errors.js';
 import { SessionGate } from '../gate/session-gate.js';
 import type { GatedSession } from '../gate/session-gate.js';
+import type { Withdrawal } from '../holds/hold.js';
 import type { TransactionStatus } from '../protocol/constants.js';
+import { flush } from '../protocol/encode.js';
 import { ProtocolViolation } from '../protocol/violation.js';
 import { Conversation } from '../session/conversation.js';
 import type { LoginResult } from '../session/login.js';
@@ -28,6 +30,8 @@ const OUTGOING_LIMIT = 1_048_576;
 /** Prepared statements and portals a session may hold, and replies that may be outstanding. */
 const NAMES_LIMIT = 10_000;
 const OUTSTANDING_LIMIT = 10_000;
+
+const FLUSH = flush();
 
 export interface RelayedSession {
   readonly client: Socket;
@@ -62,6 +66,8 @@ export class SessionRelay {
   #clientEnded = false;
   #clientPaused = false;
   #upstreamBlocked = false;
+  /** A Flush is to follow what the client's bytes at hand lead to. */
+  #flushDue = false;
   /** Whether the bytes at hand stay as they are after their handler has returned (net/shared-read.ts). */
   #clientBytesLast = false;
   #upstreamBytesLast = false;
@@ -73,10 +79,19 @@ export class SessionRelay {
     this.#replication = session.gated.replication;
     const gate = new SessionGate(services.gate, session.gated, {
       ready: () => {
-        this.#resume();
+        // Nothing may be sent while the catalogs are read; when they have been, it is asked again anyway.
+        if (!this.#catalogReader.underWay) this.#resume();
       },
       readCatalog: () => this.#readCatalog(),
       groupOutstanding: () => this.#conversation.groupOutstanding,
+      owed: () => this.#conversation.owed,
+      flush: () => {
+        this.#flushDue = true;
+      },
+      transaction: () => this.#conversation,
+      notify: (notice) => {
+        this.#conversation.notify(notice);
+      },
     });
     this.#gate = gate;
     this.#catalogReader = new CatalogReader(services, session.gated.id, session.gated.catalog);
@@ -93,6 +108,7 @@ export class SessionRelay {
       },
       lost: () => {
         this.#conversation.recordsLost();
+        this.#dropHeld();
         this.#afterClient();
       },
     });
@@ -184,7 +200,10 @@ export class SessionRelay {
       return;
     }
     this.#conversation.receiveServer(bytes);
-    if (this.#gate.heldBack && !this.#conversation.groupOutstanding) this.#resume();
+    this.#dropHeld();
+    const settled = this.#gate.settling && !this.#conversation.owed;
+    if (settled) this.#gate.settled();
+    if (settled || (this.#gate.heldBack && !this.#conversation.groupOutstanding)) this.#resume();
     else if (this.#clientPaused) this.#steerClient();
   }
 
@@ -204,7 +223,7 @@ export class SessionRelay {
 
   /** A cancel request for this session came in. @returns whether there is something to cancel */
   cancel(): boolean {
-    if (this.#conversation.waiting && this.#conversation.quiet) {
+    if (this.#conversation.waiting && (this.#conversation.quiet || this.#gate.holding)) {
       // What the client waits for has not reached the server, which may be at a query of Holdfast's.
       this.#gate.cancelWaiting();
       if (!this.#catalogReader.underWay) this.#resume();
@@ -218,8 +237,14 @@ export class SessionRelay {
     this.#conversation.fail(refusal);
   }
 
+  /** The session must end, and for this reason: what is held is taken back. */
+  leaveHold(reason: Withdrawal): void {
+    this.#gate.leaveHold(reason);
+  }
+
   /** The session has ended. */
   stop(): void {
+    this.#gate.leaveHold('client_gone');
     this.#catalogReader.stop();
   }
 
@@ -263,9 +288,20 @@ export class SessionRelay {
     this.#afterClient();
   }
 
+  /** What is held will not run when what came before it in its transaction has failed. */
+  #dropHeld(): void {
+    if (!this.#gate.holding || !this.#conversation.skipping) return;
+    this.#gate.leaveHold('transaction_failed');
+    this.#resume();
+  }
+
   /** What the client's bytes led to leaves as one segment; then the flow is looked at. */
   #afterClient(): void {
     if (this.#ports.ended()) return;
+    if (this.#flushDue) {
+      this.#flushDue = false;
+      this.#outgoing.add(FLUSH);
+    }
     this.#outgoing.close(this.#gate.takeRecorded(), this.#conversation.requested);
     this.#steerClient();
     this.#passOnEnd();

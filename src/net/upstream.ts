@@ -35,6 +35,9 @@ export interface UpstreamOptions {
   readonly timeout: number;
 }
 
+/** Silence after which TCP asks whether the peer is still there, milliseconds: a session may wait long for approval. */
+export const KEEPALIVE_MS = 30_000;
+
 /**
  * Connects.
  * @param signal ends the attempt, and the connection if it was made in the meantime
@@ -50,6 +53,7 @@ export async function connectUpstream(options: UpstreamOptions, signal: AbortSig
     ...(path === null ? { host: upstream.host, port: upstream.port } : { path }),
     noDelay: true,
     keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_MS,
     allowHalfOpen: true,
   });
   const stop = (): void => {

@@ -140,6 +140,11 @@ export function sync(): Buffer {
   return serialize.sync();
 }
 
+/** Flush. */
+export function flush(): Buffer {
+  return serialize.flush();
+}
+
 /** CopyFail. */
 export function copyFail(reason: string): Buffer {
   return serialize.copyFail(reason);

@@ -96,6 +96,14 @@ export function decodeParse(bytes: Buffer, start: number, end: number): ParseMes
   return { name, textStart, textEnd: zero, parameterTypes };
 }
 
+/** OIDs of a Parse's parameters, 0 for those that it leaves to the server; `textEnd` as decodeParse found it. */
+export function parameterTypes(bytes: Buffer, textEnd: number): readonly number[] {
+  const c = cursor(bytes, textEnd + 1, bytes.length, 'Parse');
+  const types: number[] = [];
+  for (let left = readUInt16(c); left > 0; left--) types.push(readInt32(c) >>> 0);
+  return types;
+}
+
 export interface BindMessage {
   readonly portal: string;
   readonly statement: string;

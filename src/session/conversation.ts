@@ -20,6 +20,7 @@
 import type { Refusal } from '../errors.js';
 import type { TransactionStatus } from '../protocol/constants.js';
 import { sync } from '../protocol/encode.js';
+import type { Notice } from '../protocol/encode.js';
 import { ProtocolViolation } from '../protocol/violation.js';
 import { ClientStream } from './client-stream.js';
 import { CopyIn } from './copy-in.js';
@@ -68,6 +69,11 @@ export class Conversation {
     return this.#state.status;
   }
 
+  /** Executes that have been sent since the last Sync or Query: a part of a transaction that is not committed. */
+  get executed(): number {
+    return this.#state.executed;
+  }
+
   /** The gate has not yet answered for a message. */
   get waiting(): boolean {
     return this.#client.waiting;
@@ -80,7 +86,11 @@ export class Conversation {
 
   /** Requests are under way: the server owes a reply, or the gate an answer. */
   get busy(): boolean {
-    if (this.waiting) return true;
+    return this.waiting || this.owed;
+  }
+
+  /** The server owes a reply, apart from what it may have ignored. */
+  get owed(): boolean {
     for (let index = 0; index < this.#state.replies.length; index++) {
       const item = this.#state.replies.at(index);
       if (item !== undefined && item.kind !== 'end_copy' && !item.optional) return true;
@@ -96,6 +106,11 @@ export class Conversation {
   /** The server owes a ReadyForQuery. */
   get groupOutstanding(): boolean {
     return this.#state.replies.groupOutstanding;
+  }
+
+  /** The server ignores everything up to the next Sync; what waits for the gate will not run. */
+  get skipping(): boolean {
+    return this.#state.mode === 'skipping';
   }
 
   /** Idle between transactions, with nothing half-received: where a session can be ended without harm. */
@@ -202,6 +217,11 @@ export class Conversation {
     // Without a Sync among them, what the server has read before decides.
     else this.#state.mode = unsent.some(({ kind }) => kind === 'sync') ? 'ready' : before;
     this.#client.dropRest();
+  }
+
+  /** Tells the client `notice`, as soon as no message of the server's is under way to it. */
+  notify(notice: Notice): void {
+    if (!this.#state.over) this.#server.notify(notice);
   }
 
   // ---------------------------------------------------------------- the end

@@ -57,7 +57,7 @@ export interface NameLookup {
 
 /**
  * Judges and records. `bytes[start, end)` is SQL text as it will be forwarded,
- * not yet checked for UTF-8. Every `pass` has been handed to the audit log; the
+ * not yet checked for UTF-8; in a Parse, its parameters' types stand behind. Every `pass` has been handed to the audit log; the
  * bytes that follow it to toServer() must not leave before that record is durable.
  */
 export interface StatementGate {

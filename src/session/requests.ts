@@ -113,6 +113,7 @@ export class Requests implements ClientMessages {
       case 'sync':
         decodeEmpty('Sync', start, end);
         this.#state.mode = 'ready';
+        this.#state.executed = 0;
         this.#state.names.synced();
         this.#state.replies.push(reply('sync'));
         return 'forward';
@@ -174,6 +175,7 @@ export class Requests implements ClientMessages {
         }
         for (const { changes } of answer.statements)
           for (const change of changes) this.#state.names.request(change, 'simple');
+        this.#state.executed = 0;
         this.#state.replies.push(reply('query', { statements: answer.statements }));
         if (answer.notice !== null) this.#notices.notify(answer.notice);
         return 'forward';
@@ -247,6 +249,7 @@ export class Requests implements ClientMessages {
         const changes =
           define !== null && answer.meaning !== null ? [define(answer.meaning)] : answer.changes;
         for (const change of changes) this.#state.names.request(change, 'extended');
+        if (kind === 'execute') this.#state.executed += 1;
         this.#state.replies.push(reply(kind, { execution: answer.execution, changes }));
         if (answer.notice !== null) this.#notices.notify(answer.notice);
         return 'forward';

@@ -14,6 +14,8 @@ export class ConversationState {
   readonly replies = new ReplyQueue();
   readonly names = new Names<Meaning>();
   mode: ClientMode = 'ready';
+  /** Executes that were passed on since the client's last Sync or Query: what they did is not committed. */
+  executed = 0;
   /** The server's last word on the transaction. */
   status: TransactionStatus;
   /** The session has ended: nothing more is passed on or sent. */

@@ -295,7 +295,7 @@ describe('confirm', () => {
 });
 
 describe('hold', () => {
-  test('is refused for now, and says so', async () => {
+  test('is refused where the role does not say who may approve, and says so', async () => {
     await withHoldfast(policy('truncate: hold', 'ddl'), async (holdfast) => {
       const client = await login(holdfast);
       for (const bytes of [query('TRUNCATE t'), extended('TRUNCATE t')]) {
@@ -304,7 +304,7 @@ describe('hold', () => {
       const [error] = client.errors;
       expect(error?.message).toMatch(/^holdfast: .* It needs approval\.$/);
       expect(error?.hint).toContain(
-        'This version of Holdfast cannot hold a statement until it is approved, so it is refused; nothing was run.',
+        'has no "hold" setting, which says who may approve, so it is refused; nothing was run.',
       );
       expect(error?.detail).toMatch(/Rule: truncate \(hold\)\.$/);
       client.close();

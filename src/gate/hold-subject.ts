@@ -1,0 +1,122 @@
+/**
+ * What approvers are shown of a message that is held, and what its fingerprint is
+ * taken from.
+ *
+ * Law: pure, and the same message gives the same subject each time that it is asked
+ * about. Nothing is left out that decides what would run.
+ */
+import { hash } from 'node:crypto';
+import type { Catalog } from '../catalog/catalog.js';
+import type { HeldMatch, HeldParameter, HeldRelation, Subject } from '../holds/hold.js';
+import type { HoldSetting, Login, Match } from '../policy/types.js';
+import { changedBeside } from '../policy/reach.js';
+import type { RelationUse, StatementFacts } from '../sql/facts.js';
+import type { JudgedText } from './judged-text.js';
+import { rulesOf } from './words.js';
+
+/** The session that a message is held in. */
+export interface HoldingSession {
+  readonly id: string;
+  readonly login: Login;
+}
+
+/** A message that people must approve. */
+export interface HeldMessage {
+  /** The text as it would be forwarded. */
+  readonly judged: JudgedText;
+  /** What names in it stand for (EXECUTE, FETCH) that must be approved as well. */
+  readonly reached: readonly JudgedText[];
+  readonly parameters: readonly HeldParameter[];
+  readonly inTransaction: Subject['inTransaction'];
+  readonly searchPath: string | null;
+}
+
+/** Relations beyond these are not listed: nobody would read them. */
+const MOST_RELATIONS = 200;
+
+/** @param decision the id of the decision that holds it */
+export function subjectOf(
+  { judged, reached, parameters, inTransaction, searchPath }: HeldMessage,
+  session: HoldingSession,
+  setting: HoldSetting,
+  environment: string,
+  decision: string,
+): Subject {
+  const { scope, sql, statements } = judged;
+  const { user, database, application, address } = session.login;
+  return {
+    decision,
+    sql,
+    sqlSha256: sha256Of(judged),
+    sqlBytes: Buffer.byteLength(sql),
+    operations: statements.map(({ operation }) => operation),
+    parameters,
+    user,
+    role: scope.role.name,
+    database,
+    session: session.id,
+    application,
+    client: address,
+    searchPath,
+    policy: scope.policy.sha256,
+    environment,
+    inTransaction,
+    matches: [...rulesOf(judged.judgement).map(heldMatch), ...reached.flatMap(matchesOfReached)],
+    relations: relationsOf([judged, ...reached], scope.catalog),
+    style: setting.style,
+  };
+}
+
+/** A text with a password in it is hashed as it is recorded: otherwise the hash would let anybody try passwords. */
+function sha256Of({ sql, statements }: JudgedText): string {
+  if (!statements.some((statement) => statement.sql.redacted)) return hash('sha256', sql, 'hex');
+  const [only] = statements;
+  if (statements.length === 1 && only !== undefined) return only.sql.sha256;
+  return hash('sha256', statements.map((statement) => statement.sql.sha256).join(), 'hex');
+}
+
+function heldMatch({ rule, action, message, hint, detail }: Match): HeldMatch {
+  return { rule, action, message, hint, ...(detail === undefined ? {} : { detail }) };
+}
+
+/** Matches of a text that only a name in the statement stands for: the detail says what it is. */
+function matchesOfReached(text: JudgedText): readonly HeldMatch[] {
+  return rulesOf(text.judgement).map((match) => {
+    const more = match.detail === undefined ? '' : ` ${match.detail}`;
+    return heldMatch({ ...match, detail: `What would run: ${text.sql}${more}` });
+  });
+}
+
+/** Everything that the texts name or reach by the catalogs, each once. */
+function relationsOf(texts: readonly JudgedText[], catalog: Catalog | null): readonly HeldRelation[] {
+  const found = new Map<string, HeldRelation>();
+  const add = (use: RelationUse, estimatedRows: number | null): void => {
+    const key = JSON.stringify([use.schema, use.name, use.mode]);
+    if (found.size < MOST_RELATIONS && !found.has(key)) found.set(key, { ...use, estimatedRows });
+  };
+  const facts = texts.flatMap((text) => text.statements.flatMap((statement) => statement.facts ?? []));
+  for (const { relations } of facts) {
+    for (const { schema, name, mode } of relations)
+      add({ schema, name, mode }, estimate({ schema, name, mode }, catalog));
+  }
+  if (catalog !== null) for (const statement of facts) addBeside(statement, catalog, add);
+  return [...found.values()];
+}
+
+function addBeside(
+  statement: StatementFacts,
+  catalog: Catalog,
+  add: (use: RelationUse, estimatedRows: number | null) => void,
+): void {
+  const changed = statement.relations.filter(({ mode }) => mode !== 'read');
+  for (const { relation, action } of changedBeside(catalog, statement, changed)) {
+    const mode = action.effect === 'ddl' || action.effect === 'admin' ? 'ddl' : 'write';
+    add({ schema: relation.schema, name: relation.name, mode }, relation.rows);
+  }
+}
+
+/** The planner's estimate, where the name can mean one relation only. */
+function estimate(use: RelationUse, catalog: Catalog | null): number | null {
+  const relations = catalog?.relationsNamed(use) ?? [];
+  return relations.length === 1 ? (relations[0]?.rows ?? null) : null;
+}
