@@ -39,11 +39,12 @@ let users: Readonly<Record<'admin' | 'writer' | 'reader', TestUser>>;
 
 beforeAll(async () => {
   database = await createDatabase('lexer', SCHEMA);
-  const [admin, writer, reader] = await Promise.all(
-    ['admin', 'writer', 'reader'].map((purpose) => createUser(purpose, database.name)),
-  );
-  if (admin === undefined || writer === undefined || reader === undefined) throw new Error('three users');
-  users = { admin, writer, reader };
+  // One after the other: GRANTs on the same tables get into each other's way.
+  users = {
+    admin: await createUser('admin', database.name),
+    writer: await createUser('writer', database.name),
+    reader: await createUser('reader', database.name),
+  };
   await withClient(async (client) => {
     for (const { name } of Object.values(users))
       await client.query(`ALTER ROLE ${pg.escapeIdentifier(name)} SUPERUSER`);
