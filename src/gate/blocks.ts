@@ -1,11 +1,12 @@
 /**
- * Why a text may not pass now, where its own judgement is not the reason: names
+ * Why a text may not pass now, where its own judgement is not the reason: a cancel
+ * request, settings that may have changed how the server reads it, names
  * whose meaning is not known, or cannot be told.
  */
 import type { Refusal } from '../errors.js';
 import type { Match } from '../policy/types.js';
 import type { JudgedText } from './judged-text.js';
-import { INSUFFICIENT_PRIVILEGE, ambiguousName, lexerOpen, unknownStatement } from './words.js';
+import { CANCELLED, INSUFFICIENT_PRIVILEGE, ambiguousName, lexerOpen, unknownStatement } from './words.js';
 
 /** A refusal but for the decision's id, which it quotes, and how to record it when the judgement alone does not say. */
 export interface Block {
@@ -56,6 +57,12 @@ export function parametersNotKept(portal: string): Block {
     match,
   };
 }
+
+/** A cancel request came for the message while it waited. */
+export const CANCELLED_WHILE_WAITING: Block = {
+  refusal: () => CANCELLED,
+  match: { rule: 'cancel', action: 'deny', message: CANCELLED.message, hint: null, offset: null },
+};
 
 /** A text in the same group of messages as code that may have changed how the server reads texts. */
 export const READING_OPEN: Block = readingOpen();

@@ -29,6 +29,7 @@ import type { HoldServices } from './held.js';
 import type { Bound, JudgedText, RoleScope } from './judged-text.js';
 import { LexerAgreement } from './lexer-agreement.js';
 import {
+  CANCELLED_WHILE_WAITING,
   READING_OPEN,
   ambiguousPortal,
   functionCallMatch,
@@ -165,16 +166,11 @@ export class SessionGate implements StatementGate {
 
   query(bytes: Buffer, start: number, end: number, names: NameLookup): QueryAnswer {
     const startedAt = this.#texts.startOfDecision();
-    this.#role.refresh();
-    const earlier = this.#earlier('query', startedAt);
-    if (earlier !== null) return earlier;
-    if (this.#waits.mustHoldBack()) return WAIT;
-    const judged = this.#texts.read(bytes, start, end, startedAt);
-    if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
-    const reading = this.#waits.readingAgrees(judged.whole === null ? judged.sql : '\\');
-    if (reading === 'wait') return WAIT;
+    const read = this.#read('query', bytes, start, end, startedAt);
+    if ('kind' in read) return read;
+    const { judged } = read;
     const byNames = this.#passage.byNames(judged, names);
-    const block = reading === 'refuse' ? READING_OPEN : (this.#passage.block(judged) ?? byNames.block);
+    const block = read.block ?? byNames.block;
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
     const record = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
@@ -196,15 +192,9 @@ export class SessionGate implements StatementGate {
 
   parse(_name: string, bytes: Buffer, start: number, end: number): MessageAnswer {
     const startedAt = this.#texts.startOfDecision();
-    this.#role.refresh();
-    const earlier = this.#earlier('parse', startedAt);
-    if (earlier !== null) return earlier;
-    if (this.#waits.mustHoldBack()) return WAIT;
-    const judged = this.#texts.read(bytes, start, end, startedAt);
-    if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
-    const reading = this.#waits.readingAgrees(judged.whole === null ? judged.sql : '\\');
-    if (reading === 'wait') return WAIT;
-    const block = reading === 'refuse' ? READING_OPEN : this.#passage.block(judged);
+    const read = this.#read('parse', bytes, start, end, startedAt);
+    if ('kind' in read) return read;
+    const { judged, block } = read;
     if (block !== null) return this.#refuse(judged, block, 'parse', null, startedAt);
     for (const record of judged.statements) this.#recorder.decision(record, 'parse', null, startedAt);
     return {
@@ -320,6 +310,30 @@ export class SessionGate implements StatementGate {
     return { kind: 'pass', execution, changes: NO_CHANGES, meaning: null, notice: null };
   }
 
+  /** Reads the text of the message at hand, and why it may not pass; an answer where it is not to be judged, or not yet. */
+  #read(
+    message: 'query' | 'parse',
+    bytes: Buffer,
+    start: number,
+    end: number,
+    startedAt: number,
+  ): NotPassed | { readonly judged: JudgedText; readonly block: Block | null } {
+    this.#role.refresh();
+    const earlier = this.#earlier(message, startedAt);
+    if (earlier !== null) return earlier;
+    if (this.#waits.mustHoldBack()) return WAIT;
+    const judged = this.#texts.read(bytes, start, end, startedAt);
+    if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
+    switch (this.#waits.readingAgrees(judged)) {
+      case 'wait':
+        return WAIT;
+      case 'refuse':
+        return { judged, block: READING_OPEN };
+      case 'yes':
+        return { judged, block: this.#passage.block(judged) };
+    }
+  }
+
   /** What is to be said to the message at hand without judging it: it was cancelled, or is held; null: judge it. */
   #earlier(message: MessageKind, startedAt: number): NotPassed | null {
     if (!this.#waits.takeCancelled()) return this.#holds.earlier();
@@ -346,15 +360,8 @@ export class SessionGate implements StatementGate {
   }
 
   #refuseCancelled(message: MessageKind, startedAt: number): NotPassed {
-    const match: Match = {
-      rule: 'cancel',
-      action: 'deny',
-      message: CANCELLED.message,
-      hint: null,
-      offset: null,
-    };
-    const unread = this.#texts.unread('cancelled', match, CANCELLED.sqlstate);
-    return this.#refuse(unread, { refusal: () => CANCELLED, match }, message, null, startedAt);
+    const unread = this.#texts.unread('cancelled', CANCELLED_WHILE_WAITING.match, CANCELLED.sqlstate);
+    return this.#refuse(unread, CANCELLED_WHILE_WAITING, message, null, startedAt);
   }
 
   ended(execution: Execution, ending: Ending): void {

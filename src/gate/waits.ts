@@ -9,6 +9,7 @@
 import type { TransactionStatus } from '../protocol/constants.js';
 import type { Notice } from '../protocol/encode.js';
 import type { DatabaseCatalog } from './catalog-store.js';
+import type { JudgedText } from './judged-text.js';
 
 /** What the gate needs of the connection that it judges for. */
 export interface GatedConnection {
@@ -100,8 +101,9 @@ export class Waits {
    * Whether a text can be read as the server will read it, after code that may have changed that: `wait` until the
    * server has reported its settings, `refuse` what would have to wait for a Sync that only the client can send.
    */
-  readingAgrees(text: string): 'yes' | 'wait' | 'refuse' {
-    if (!this.#foreignCode || !LEXER_MATTERS.test(text)) return 'yes';
+  readingAgrees({ sql, whole }: JudgedText): 'yes' | 'wait' | 'refuse' {
+    // Of a text that is not kept whole, the rest may hold anything.
+    if (!this.#foreignCode || (whole === null && !LEXER_MATTERS.test(sql))) return 'yes';
     this.#heldBack = this.#connection.groupOutstanding();
     return this.#heldBack ? 'wait' : 'refuse';
   }

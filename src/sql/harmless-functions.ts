@@ -2,24 +2,10 @@
  * Functions that look as if they did something, and are known to do nothing that
  * anybody else would notice.
  *
- * Law of this file: data, drawn from pg_proc of PostgreSQL 14 to 18 and its contrib
- * modules; test/sql/functions.test.ts asks a server.
+ * Law of this file: data, drawn from pg_proc of PostgreSQL 14 to 18;
+ * test/sql/functions.test.ts asks a server. Which volatile functions of extensions are
+ * harmless, by their extension, is in policy/harmless-functions.ts.
  */
-
-/**
- * Volatile functions of contrib modules that change nothing but, at most, this session:
- * nobody need look at them when the catalog calls them volatile.
- */
-export const HARMLESS_CONTRIB: ReadonlySet<string> = new Set(
-  `bt_index_check gin_index_check verify_heapam regexp_matches regexp_match regexp_replace
-  regexp_split_to_array regexp_split_to_table strpos replace split_part translate set_limit
-  gen_random_uuid gen_random_bytes gen_salt fips_mode pgp_sym_encrypt pgp_sym_encrypt_bytea
-  pgp_pub_encrypt pgp_pub_encrypt_bytea pgrowlocks pgstattuple pgstattuple_approx pgstatindex
-  pgstatginindex pgstathashindex postgres_fdw_get_connections ssl_extension_info ssl_client_serial
-  ssl_is_used ssl_version ssl_cipher ssl_client_cert_present ssl_client_dn_field ssl_issuer_field
-  ssl_client_dn ssl_issuer_dn normal_rand uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4
-  xslt_process file_fdw_validator postgres_fdw_validator`.split(/\s+/),
-);
 
 /** Volatile, yet nothing but reading: what psql, pg_dump, drivers and dashboards call. */
 export const HARMLESS_VOLATILE: ReadonlySet<string> = new Set(
