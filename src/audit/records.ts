@@ -10,6 +10,7 @@
  * per cached judgement, per session, per execution.
  */
 import { hash } from 'node:crypto';
+import type { TableImpact } from '../impact/impact.js';
 import type { Match, Verdict } from '../policy/types.js';
 import type { RelationUse } from '../sql/facts.js';
 import { jsonString, jsonStringOrNull } from './json.js';
@@ -156,13 +157,7 @@ function fullParameter(value: Uint8Array, format: number): string {
 }
 
 /** Rows really changed in one table, foreign-key cascades included. */
-export interface TableImpact {
-  readonly schema: string;
-  readonly name: string;
-  readonly inserted: number;
-  readonly updated: number;
-  readonly deleted: number;
-}
+export type RecordedImpact = Pick<TableImpact, 'schema' | 'name' | 'inserted' | 'updated' | 'deleted'>;
 
 export interface Outcome {
   /** The id of the decision that this is the end of. */
@@ -170,15 +165,19 @@ export interface Outcome {
   /** From the CommandComplete tag; null where it names none or none came. */
   readonly rows: number | null;
   /** null: not measured. */
-  readonly impact: readonly TableImpact[] | null;
-  /** Of the server's ErrorResponse; null on success. */
+  readonly impact: readonly RecordedImpact[] | null;
+  /** The server's id of the transaction, where it was counted: pg_xact_status() tells whether that was committed. */
+  readonly transaction?: string | null;
+  /** What the rules that go by the count said. */
+  readonly matches?: readonly Match[];
+  /** Of the server's ErrorResponse, or of Holdfast's where it took the place of success; null on success. */
   readonly sqlstate: string | null;
   /** The server never ran it: an earlier message of its pipeline failed. */
   readonly skipped: boolean;
   readonly durationMs: number;
 }
 
-function impactText(impact: readonly TableImpact[]): string {
+function impactText(impact: readonly RecordedImpact[]): string {
   const tables = impact.map(
     (table) =>
       `{"schema":${jsonString(table.schema)},"name":${jsonString(table.name)},` +
@@ -198,12 +197,35 @@ function milliseconds(value: number): string {
 }
 
 /** The body of an `outcome` record: what became of a forwarded statement. */
-export function outcomeBody({ decision, rows, impact, sqlstate, skipped, durationMs }: Outcome): string {
+export function outcomeBody(outcome: Outcome): string {
+  const { decision, rows, impact, transaction = null, matches = [], sqlstate, skipped, durationMs } = outcome;
   return (
     `"kind":"outcome","decision":"${decision}","rows":${rows === null ? 'null' : rows.toString()},` +
     `"impact":${impact === null ? 'null' : impactText(impact)},` +
+    (transaction === null ? '' : `"transaction":${jsonString(transaction)},`) +
+    (matches.length === 0 ? '' : `"matches":[${matches.map((match) => matchText(match, false)).join(',')}],`) +
     `"sqlstate":${jsonStringOrNull(sqlstate)},${skipped ? '"skipped":true,' : ''}` +
     `"duration_ms":${milliseconds(durationMs)}}`
+  );
+}
+
+export interface TransactionEnd {
+  readonly session: SessionConstant;
+  /** The server's id of the transaction; null: it changed nothing that the server gave it one for. */
+  readonly transaction: string | null;
+  /** Ids of the decisions whose statements were counted in it. */
+  readonly decisions: readonly string[];
+  readonly impact: readonly RecordedImpact[];
+  /** As the server has said; `unknown`: the connection ended before it did. */
+  readonly result: 'committed' | 'rolled_back' | 'unknown';
+}
+
+/** The body of a `transaction` record: the end of a transaction in which something was counted. */
+export function transactionBody(end: TransactionEnd): string {
+  return (
+    `"kind":"transaction",${end.session},"transaction":${jsonStringOrNull(end.transaction)},` +
+    `"decisions":[${end.decisions.map(jsonString).join(',')}],"impact":${impactText(end.impact)},` +
+    `"result":"${end.result}"}`
   );
 }
 

@@ -10,7 +10,9 @@ import type { Catalog } from '../catalog/catalog.js';
 import type { RecordedSql, TextDigest } from '../audit/redact.js';
 import type { CounterChild, Metrics } from '../metrics.js';
 import { judge } from '../policy/engine.js';
-import type { Judgement, Match, Policy, Role, Verdict } from '../policy/types.js';
+import { measuringOf, measuringOfUnread, measuringRules } from '../policy/measured.js';
+import type { Measuring } from '../policy/measured.js';
+import type { Judgement, JudgingScope, Match, Policy, Role, Verdict } from '../policy/types.js';
 import type { NameChange } from '../session/names.js';
 import type { Meaning } from '../session/ports.js';
 import { INLINE_LIMIT_BYTES } from '../sql/analyze.js';
@@ -34,6 +36,10 @@ export interface RoleScope {
 
 export interface JudgedStatementRecord {
   readonly operation: string;
+  /** The policy role's name. */
+  readonly role: string;
+  /** What it takes to count what it does before that is committed; null: nobody asks. */
+  readonly measuring: Measuring | null;
   readonly decision: DecisionConstant;
   readonly decisions: CounterChild;
   readonly rows: CounterChild;
@@ -103,13 +109,15 @@ export function judgeText(
   context: JudgingContext,
   whole: TextDigest | null = null,
 ): JudgedText {
-  const judgement = judge(analysis, scope.role, {
+  const judging: JudgingScope = {
     environment: context.environment,
     database: scope.database,
     catalog: scope.catalog,
     catalogUnknown: 'strict',
-  });
+  };
+  const judgement = judge(analysis, scope.role, judging);
   const facts = analysis.kind === 'statements' ? analysis.statements : [];
+  const measures = measuringRules(scope.role).length > 0;
   const recorded = recordable(sql, analysis, context.recordSql);
   const prepares = new Map<string, Meaning>();
   const executes: string[] = [];
@@ -140,6 +148,7 @@ export function judgeText(
         verdict: judgement.verdict,
         matches,
         changes,
+        measuring: measuringOf(scope.role, statement, judging),
       }),
     );
   }
@@ -152,6 +161,7 @@ export function judgeText(
         verdict: judgement.verdict,
         matches: judgement.matches,
         changes: [],
+        measuring: null,
       }),
     );
   }
@@ -168,7 +178,9 @@ export function judgeText(
     fetches,
     // Within a transaction the catalogs cannot be read any more, so a BEGIN asks for those behind it.
     asksCatalog:
-      judgement.usedCatalog || executes.length > 0 || facts.some(({ operation }) => operation === 'begin'),
+      judgement.usedCatalog ||
+      executes.length > 0 ||
+      facts.some(({ operation, calls }) => operation === 'begin' || (calls.length > 0 && measures)),
     runsForeignCode:
       executes.length > 0 || facts.some((statement) => runsForeignCode(statement, scope.catalog)),
     prepares,
@@ -219,6 +231,7 @@ interface StatementParts {
   readonly verdict: Verdict;
   readonly matches: readonly Match[];
   readonly changes: readonly NameChange<Meaning>[];
+  readonly measuring: Measuring | null;
 }
 
 /** Everything about one statement that does not change from one execution to the next. */
@@ -230,6 +243,8 @@ export function statementRecord(
   const { role, policy } = scope;
   return {
     operation: parts.operation,
+    role: role.name,
+    measuring: parts.measuring,
     decision: decisionConstant({
       role: role.name,
       operation: parts.operation,
@@ -282,7 +297,15 @@ export function unreadText(
     },
     verdict,
     statements: [
-      statementRecord(scope, context, { operation, facts: null, sql, verdict, matches, changes: [] }),
+      statementRecord(scope, context, {
+        operation,
+        facts: null,
+        sql,
+        verdict,
+        matches,
+        changes: [],
+        measuring: measuringOfUnread(scope.role),
+      }),
     ],
     executes: [],
     fetches: [],

@@ -144,6 +144,7 @@ function refuse(
     verdict: 'deny',
     matches,
     changes: [],
+    measuring: null,
   });
   const decision = `${sessionId}-1`;
   services.audit.append(

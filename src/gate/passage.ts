@@ -20,11 +20,13 @@ import { TARGET_VALID_MS, policyRefusal } from './words.js';
 export interface ByNames {
   readonly block: Block | null;
   readonly held: readonly JudgedText[];
+  /** Everything that the names may stand for. */
+  readonly reached: readonly JudgedText[];
   /** What the portals among them are bound to. */
   readonly parameters: readonly HeldParameter[];
 }
 
-const NO_NAMES: ByNames = { block: null, held: [], parameters: [] };
+const NO_NAMES: ByNames = { block: null, held: [], reached: [], parameters: [] };
 
 export interface PassageParts {
   readonly environment: string;
@@ -142,6 +144,6 @@ export class Passage {
         parameters.push(...portal.kept.values);
       }
     }
-    return { block: null, held, parameters };
+    return { block: null, held, reached: reached.slice(1), parameters };
   }
 }

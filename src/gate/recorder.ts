@@ -6,9 +6,11 @@
  * It decides nothing: what it is told is what it records. It does not wait for a
  * record to be durable; whoever forwards bytes asks takeRecorded() and waits.
  */
-import { decisionBody, outcomeBody, recordedParameters } from '../audit/records.js';
-import type { RecordedParameters, SessionConstant } from '../audit/records.js';
+import { decisionBody, outcomeBody, recordedParameters, transactionBody } from '../audit/records.js';
+import type { RecordedParameters, SessionConstant, TransactionEnd } from '../audit/records.js';
 import type { AuditLog } from '../audit/writer.js';
+import type { Impact } from '../impact/impact.js';
+import { total } from '../impact/impact.js';
 import type { CounterChild, HistogramChild } from '../metrics.js';
 import type { Match } from '../policy/types.js';
 import { bindParameters } from '../protocol/frontend.js';
@@ -128,6 +130,7 @@ export class Recorder {
       verdict: match.action,
       matches: [match, ...judged.judgement.matches],
       changes: NO_CHANGES,
+      measuring: record.measuring,
     });
   }
 
@@ -146,6 +149,48 @@ export class Recorder {
       }),
     );
     outcomeRecords.inc();
+  }
+
+  /**
+   * Records how a counted execution ended, before what it did may be committed.
+   * @param sqlstate of the refusal that takes the place of its success; null: it stays
+   */
+  counted(
+    run: Run,
+    { rows }: Ending,
+    counted: {
+      readonly impact: Impact | null;
+      readonly transaction: string | null;
+      readonly matches: readonly Match[];
+      readonly sqlstate: string | null;
+    },
+    now: number,
+  ): void {
+    const { audit, outcomeRecords, metrics } = this.#services;
+    const { impact, sqlstate, matches, transaction } = counted;
+    if (sqlstate === null) run.record.rows.inc(impact === null ? (rows ?? 0) : total(impact));
+    for (const { rule, action } of matches) metrics.ruleMatches.child(run.record.role, rule, action).inc();
+    audit.append(
+      outcomeBody({
+        decision: run.decision,
+        rows,
+        impact,
+        transaction,
+        matches,
+        sqlstate,
+        skipped: false,
+        durationMs: now - run.startedAt,
+      }),
+    );
+    this.#recorded = true;
+    outcomeRecords.inc();
+  }
+
+  /** Records the end of a transaction in which something was counted. */
+  transactionEnd(end: Omit<TransactionEnd, 'session'>): void {
+    const { audit, metrics } = this.#services;
+    audit.append(transactionBody({ ...end, session: this.#constant }));
+    metrics.auditRecords.child('transaction').inc();
   }
 
   /** What is recorded of a Bind's parameters; `bytes[start, end)`: their formats and values. */

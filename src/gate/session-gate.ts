@@ -10,12 +10,16 @@
  */
 import type { RecordedParameters, SessionConstant } from '../audit/records.js';
 import type { Refusal } from '../errors.js';
+import type { Measuring } from '../policy/measured.js';
 import type { Login, Match } from '../policy/types.js';
 import type { HeldParameter, Withdrawal } from '../holds/hold.js';
 import { parameterTypes } from '../protocol/frontend.js';
 import type { TransactionStatus } from '../protocol/constants.js';
 import type { Notice } from '../protocol/encode.js';
+import { carriedStatements } from './carried-texts.js';
 import type {
+  CountedAnswer,
+  Counts,
   Ending,
   Execution,
   Meaning,
@@ -33,6 +37,7 @@ import {
   READING_OPEN,
   ambiguousPortal,
   functionCallMatch,
+  functionCallUnmeasured,
   isAmbiguous,
   parametersNotKept,
   unknownName,
@@ -45,6 +50,8 @@ import { Recorder } from './recorder.js';
 import type { MessageKind, RecorderServices, Run } from './recorder.js';
 import { SessionHolds, WAIT } from './session-holds.js';
 import type { NotPassed } from './session-holds.js';
+import { SessionImpact } from './session-impact.js';
+import { notCounted } from './impact-words.js';
 import { SessionRole } from './session-role.js';
 import { createSessionTarget } from './target.js';
 import { TextReader } from './text-reader.js';
@@ -75,6 +82,9 @@ export interface GatedSession {
 
 const NO_CHANGES: readonly never[] = [];
 
+/** Classes of SQLSTATE that are about the session or its transaction, not about counting. */
+const OF_THE_SESSION = /^(25|40|53|57|58)/;
+
 /** Operations that take back what was said in a transaction. */
 const ROLLBACKS: ReadonlySet<string> = new Set(['rollback', 'rollback_to_savepoint']);
 
@@ -91,6 +101,8 @@ export class SessionGate implements StatementGate {
   readonly #lexer = new LexerAgreement();
   readonly #passage: Passage;
   readonly #holds: SessionHolds;
+  readonly #impact: SessionImpact;
+  readonly #connection: GatedConnection;
   /** Something in the transaction at hand may have changed the schema. */
   #schemaChanged = false;
 
@@ -104,6 +116,8 @@ export class SessionGate implements StatementGate {
       connection.ready();
     });
     this.#recorder = new Recorder(services, session.id, session.constant);
+    this.#impact = new SessionImpact(this.#role, this.#recorder, services.clock);
+    this.#connection = connection;
     this.#passage = new Passage({
       environment: services.environment,
       clock: services.clock,
@@ -170,7 +184,8 @@ export class SessionGate implements StatementGate {
     if ('kind' in read) return read;
     const { judged } = read;
     const byNames = this.#passage.byNames(judged, names);
-    const block = read.block ?? byNames.block;
+    const measured = judged.statements.map((record) => this.#impact.measuring(record, byNames.reached));
+    const block = read.block ?? byNames.block ?? this.#cannotMeasure(measured);
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
     const record = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
@@ -187,7 +202,16 @@ export class SessionGate implements StatementGate {
       execution: runs[index] ?? null,
       changes,
     }));
-    return { kind: 'pass', statements, notice: released?.notice ?? this.#warning(judged) };
+    const notice = released?.notice ?? this.#warning(judged);
+    if (measured.every((one) => one === null)) return { kind: 'pass', statements, notice };
+    const carried = carriedStatements(bytes, start, end, judged).map((text, index) => {
+      const run = runs[index];
+      const measuring = measured[index] ?? null;
+      if (run === undefined) throw new Error('a statement without its decision');
+      const guard = measuring === null ? null : this.#impact.guard(measuring, run);
+      return { text, guard, execution: run, changes: statements[index]?.changes ?? [] };
+    });
+    return { kind: 'carry', statements: carried, notice };
   }
 
   parse(_name: string, bytes: Buffer, start: number, end: number): MessageAnswer {
@@ -248,12 +272,14 @@ export class SessionGate implements StatementGate {
     if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return WAIT;
     const parameters = portals.at(-1)?.parameters ?? null;
     const held: JudgedText[] = [];
+    const reached: JudgedText[] = [];
     const reachedParameters: HeldParameter[] = [];
     for (const text of texts) {
       const byNames = this.#passage.byNames(text, names);
       const block = this.#passage.block(text) ?? byNames.block;
       if (block !== null) return this.#refuse(text, block, 'execute', parameters, startedAt);
       held.push(...byNames.held);
+      reached.push(text, ...byNames.reached);
       reachedParameters.push(...byNames.parameters);
     }
     let judged = texts.at(-1) ?? null;
@@ -270,7 +296,12 @@ export class SessionGate implements StatementGate {
     if (portals.length === 0) {
       const block = this.#passage.block(judged);
       if (block !== null) return this.#refuse(judged, block, 'execute', null, startedAt);
+      reached.push(judged);
     }
+    const measuring = this.#impact.measuring(null, reached);
+    const unmeasurable = this.#cannotMeasure([measuring]);
+    if (unmeasurable !== null)
+      return this.#refuse(judged, unmeasurable, 'execute', parameters, startedAt);
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
     const text = judged;
@@ -286,12 +317,14 @@ export class SessionGate implements StatementGate {
       released === null
         ? this.#recorder.decision(record, 'execute', parameters, startedAt)
         : (released.runs[0] ?? null);
+    if (execution === null) throw new Error('an execution without its decision');
     return {
       kind: 'pass',
       execution,
       changes: record.changes,
       meaning: null,
       notice: released?.notice ?? null,
+      guard: measuring === null ? null : this.#impact.guard(measuring, execution),
     };
   }
 
@@ -302,12 +335,25 @@ export class SessionGate implements StatementGate {
     const { role } = this.#role.scope;
     const match = allowed ? null : functionCallMatch(role.name, role.access);
     const judged = this.#texts.unread('function_call', match, INSUFFICIENT_PRIVILEGE);
-    const block = this.#passage.block(judged);
+    const measuring = this.#impact.measuring(judged.statements[0] ?? null, []);
+    const block =
+      this.#passage.block(judged) ??
+      (measuring === null || this.#role.observing ? null : functionCallUnmeasured());
     if (block !== null) return this.#refuse(judged, block, 'function_call', null, startedAt);
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
     const execution = this.#recorder.decision(record, 'function_call', null, startedAt);
     return { kind: 'pass', execution, changes: NO_CHANGES, meaning: null, notice: null };
+  }
+
+  /** Why what must be counted of the message at hand cannot be; null: it can. */
+  #cannotMeasure(measured: readonly (Measuring | null)[]): Block | null {
+    const { status } = this.#connection.transaction();
+    for (const measuring of measured) {
+      const block = measuring === null ? null : this.#impact.block(measuring, status);
+      if (block !== null) return block;
+    }
+    return null;
   }
 
   /** Reads the text of the message at hand, and why it may not pass; an answer where it is not to be judged, or not yet. */
@@ -373,6 +419,29 @@ export class SessionGate implements StatementGate {
     if (ending.sqlstate !== null || ROLLBACKS.has(operation)) this.#target.rolledBack();
     else if (target !== null && !ending.skipped) this.#target.changed(target, now);
     this.#recorder.outcome(run, ending, now);
+    this.#impact.ended(operation, ending);
+  }
+
+  counted(execution: Execution | null, ending: Ending, before: Counts, after: Counts): CountedAnswer {
+    const { operation, changesSchema } = (execution as Run).record;
+    if (changesSchema) this.#schemaChanged = true;
+    this.#holds.statementEnded(operation);
+    return this.#impact.counted(execution, ending, before, after);
+  }
+
+  uncounted(execution: Execution | null, sqlstate: string, message: string): Refusal | null {
+    if (execution !== null) this.ended(execution, { rows: null, sqlstate, skipped: false });
+    // What ends any statement ends this one: a cancel request, a time limit, a block that has failed before.
+    return OF_THE_SESSION.test(sqlstate) ? null : notCounted(sqlstate, message);
+  }
+
+  commitFailed(): void {
+    this.#impact.commitFailed();
+  }
+
+  /** The session has ended. */
+  stop(): void {
+    this.#impact.stop();
   }
 
   /** The server has reported ReadyForQuery with this status. */
@@ -383,6 +452,7 @@ export class SessionGate implements StatementGate {
       this.#catalog.changed();
     }
     this.#target.requestEnded(status);
+    this.#impact.requestEnded(status);
     this.#holds.requestEnded(status);
   }
 

@@ -200,6 +200,8 @@ export class SessionRelay {
       return;
     }
     this.#conversation.receiveServer(bytes);
+    // What was counted may have led to bytes for the server.
+    if (this.#conversation.takeSent()) this.#afterClient();
     this.#dropHeld();
     const settled = this.#gate.settling && !this.#conversation.owed;
     if (settled) this.#gate.settled();
@@ -217,7 +219,7 @@ export class SessionRelay {
   clientEnd(): void {
     this.#clientEnded = true;
     // As PostgreSQL does, what was sent before the end is still answered; a conversation that waits has nothing to answer.
-    if (this.#conversation.waiting) this.#ports.close('client_closed', null);
+    if (this.#conversation.waiting && !this.#conversation.counting) this.#ports.close('client_closed', null);
     else this.#passOnEnd();
   }
 
@@ -245,6 +247,7 @@ export class SessionRelay {
   /** The session has ended. */
   stop(): void {
     this.#gate.leaveHold('client_gone');
+    this.#gate.stop();
     this.#catalogReader.stop();
   }
 
@@ -309,7 +312,7 @@ export class SessionRelay {
 
   /** The client's end is the server's, too, as soon as everything has left. */
   #passOnEnd(): void {
-    if (this.#clientEnded && this.#outgoing.waiting === 0) this.#upstream.end();
+    if (this.#clientEnded && this.#outgoing.waiting === 0 && !this.#conversation.counting) this.#upstream.end();
   }
 
   #writeUpstream(chunks: readonly Buffer[]): void {

@@ -16,6 +16,7 @@ import { multiStatement } from './rules/multi-statement.js';
 import { opaqueCode } from './rules/opaque-code.js';
 import { protectedTables } from './rules/protected-tables.js';
 import { requireWhere } from './rules/require-where.js';
+import { rowLimit } from './rules/row-limit.js';
 import { softDelete } from './rules/soft-delete.js';
 import { tautologicalWhere } from './rules/tautological-where.js';
 import { truncate } from './rules/truncate.js';
@@ -32,6 +33,7 @@ export const RULES: readonly Rule[] = [
   protectedTables,
   jsonOverwrite,
   softDelete,
+  rowLimit,
   opaqueCode,
   multiStatement,
 ];
@@ -41,7 +43,7 @@ export const RULES: readonly Rule[] = [
  * policy that names one is refused: silently ignored, it would promise a
  * protection that nobody gives.
  */
-export const MISSING_RULES: readonly string[] = ['row-limit', 'write-budget', 'recovery-ready'];
+export const MISSING_RULES: readonly string[] = ['write-budget', 'recovery-ready'];
 
 const BY_ID: ReadonlyMap<string, Rule> = new Map(RULES.map((rule) => [rule.id, rule]));
 

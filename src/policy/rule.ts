@@ -9,6 +9,7 @@
 import type { z } from 'zod';
 import type { Catalog } from '../catalog/catalog.js';
 import type { Action, StatementFacts } from '../sql/facts.js';
+import type { Impact } from '../impact/impact.js';
 import type { CatalogUnknown, Verdict } from './types.js';
 
 /** One statement of the text, with what a rule may know of its surroundings. */
@@ -25,6 +26,18 @@ export interface RuleSubject {
   /** What is known of the database; null: nothing, and `catalogUnknown` says what to make of that. */
   readonly catalog: Catalog | null;
   readonly catalogUnknown: CatalogUnknown;
+}
+
+/** A statement that has run and been counted, and is not committed. */
+export interface MeasuredSubject {
+  /** The statement as the subject of a sentence: `DELETE on "account"`. */
+  readonly subject: string;
+  /** The policy role's name. */
+  readonly role: string;
+  /** What the statement did. */
+  readonly statement: Impact;
+  /** What its transaction did so far, the statement included. */
+  readonly transaction: Impact;
 }
 
 /** Something that a rule found. */
@@ -59,6 +72,8 @@ export interface Rule<S extends z.ZodObject = z.ZodObject> {
    * rules of different options in one list.
    */
   check(subject: RuleSubject, options: z.output<S>): readonly RuleFinding[];
+  /** Everything that matches in what a statement really did. A rule that has this makes its role's writes be counted before they are committed. */
+  measure?(subject: MeasuredSubject, options: z.output<S>): readonly RuleFinding[];
 }
 
 /** Gives a rule's `check` the type of its own options. */

@@ -5,7 +5,7 @@
  */
 import { serialize } from 'pg-protocol';
 import type { Refusal } from '../errors.js';
-import { BACKEND, CANCEL_REQUEST_CODE, NEGOTIATE_SSL_CODE, PG_PROTOCOL_MAJOR } from './constants.js';
+import { BACKEND, CANCEL_REQUEST_CODE, FRONTEND, NEGOTIATE_SSL_CODE, PG_PROTOCOL_MAJOR } from './constants.js';
 import type { TransactionStatus } from './constants.js';
 
 function message(type: number, body: Buffer): Buffer {
@@ -128,6 +128,28 @@ export function cancelRequest(processId: number, secret: Buffer): Buffer {
 /** Query. */
 export function query(sql: string): Buffer {
   return serialize.query(sql);
+}
+
+/** Parse without declared parameter types; `text` without its terminating zero. */
+export function parse(statement: string, text: Buffer): Buffer {
+  const name = Buffer.from(`${statement}\0`, 'utf8');
+  // The zero that ends the text, and Int16 zero: no parameter types.
+  return message(FRONTEND.Parse, Buffer.concat([name, text, Buffer.alloc(3)]));
+}
+
+/** Bind without parameters, all results as text. */
+export function bind(portal: string, statement: string): Buffer {
+  return serialize.bind({ portal, statement });
+}
+
+/** Describe of a portal. */
+export function describePortal(portal: string): Buffer {
+  return serialize.describe({ type: 'P', name: portal });
+}
+
+/** Close of a prepared statement (`S`) or portal (`P`). */
+export function close(type: 'S' | 'P', name: string): Buffer {
+  return serialize.close({ type, name });
 }
 
 /** Execute without a row limit. */

@@ -15,8 +15,11 @@ import { ProtocolViolation } from '../protocol/violation.js';
 import type { CopyIn } from './copy-in.js';
 import type { ConversationPorts } from './ports.js';
 
-/** What handling one client message came to; `stop`: it was Terminate, `wait`: the gate has not answered. */
-export type Handled = 'forward' | 'discard' | 'replace' | 'wait' | 'stop';
+/**
+ * What handling one client message came to; `stop`: it was Terminate, `wait`: the gate has not answered, `begin`: the
+ * replacement is sent for it, and it is asked about again.
+ */
+export type Handled = 'forward' | 'discard' | 'replace' | 'begin' | 'wait' | 'stop';
 
 /** Whoever knows what the client's messages ask for. */
 export interface ClientMessages {
@@ -187,7 +190,8 @@ export class ClientStream {
         return;
       }
       if (position > runStart) this.#ports.toServer(chunk.subarray(runStart, position));
-      if (handled === 'wait') {
+      if (handled === 'begin') this.#ports.toServer(this.#messages.replacement);
+      if (handled === 'wait' || handled === 'begin') {
         this.#waiting = true;
         this.#backlog.unshift(Buffer.from(chunk.subarray(position)));
         return;
@@ -216,7 +220,9 @@ export class ClientStream {
         return true;
       case 'discard':
         return true;
+      case 'begin':
       case 'wait':
+        if (handled === 'begin') this.#ports.toServer(this.#messages.replacement);
         this.#waiting = true;
         if (position < rest.length) this.#backlog.unshift(Buffer.from(rest.subarray(position)));
         this.#backlog.unshift(whole);

@@ -24,10 +24,12 @@ import type { Notice } from '../protocol/encode.js';
 import { ProtocolViolation } from '../protocol/violation.js';
 import { ClientStream } from './client-stream.js';
 import { CopyIn } from './copy-in.js';
+import { Guarding } from './guarding.js';
 import { Outcomes } from './outcomes.js';
 import type { ConversationPorts } from './ports.js';
 import { Requests } from './requests.js';
 import { ServerStream } from './server-stream.js';
+import { reply } from './replies.js';
 import { ConversationState } from './state.js';
 
 export interface ConversationLimits {
@@ -46,6 +48,7 @@ export class Conversation {
   readonly #outstandingLimit: number;
   readonly #state: ConversationState;
   readonly #copyIn: CopyIn;
+  readonly #guarding: Guarding;
   readonly #outcomes: Outcomes;
   readonly #server: ServerStream;
   readonly #requests: Requests;
@@ -58,9 +61,17 @@ export class Conversation {
     this.#outstandingLimit = limits.outstanding;
     this.#state = new ConversationState(status);
     this.#copyIn = new CopyIn(this.#state, ports, limits.message);
-    this.#outcomes = new Outcomes(this.#state, this.#copyIn, ports);
+    this.#guarding = new Guarding(this.#state, ports);
+    this.#outcomes = new Outcomes(this.#state, this.#copyIn, this.#guarding, ports);
     this.#server = new ServerStream(ports, this.#outcomes, limits.message);
-    this.#requests = new Requests(this.#state, this.#copyIn, ports.gate, this.#server, limits.names);
+    this.#requests = new Requests(
+      this.#state,
+      this.#copyIn,
+      this.#guarding,
+      ports.gate,
+      this.#server,
+      limits.names,
+    );
     this.#client = new ClientStream(ports, this.#requests, this.#copyIn, limits.message);
   }
 
@@ -77,6 +88,16 @@ export class Conversation {
   /** The gate has not yet answered for a message. */
   get waiting(): boolean {
     return this.#client.waiting;
+  }
+
+  /** Whether anything was handed over for the server by what the server said. */
+  takeSent(): boolean {
+    return this.#guarding.takeSent();
+  }
+
+  /** The message at hand waits for what it does to be counted. */
+  get counting(): boolean {
+    return this.#guarding.waiting;
   }
 
   /** The server itself has told the client why it ends the connection (a FATAL error). */
@@ -151,6 +172,7 @@ export class Conversation {
     try {
       this.#server.receive(chunk);
       if (this.#outcomes.failure !== null) this.fail(this.#outcomes.failure);
+      else if (this.#guarding.takeResolved()) this.#client.resume();
     } catch (error) {
       this.#broken(error);
     }
@@ -197,9 +219,24 @@ export class Conversation {
     const before = this.#state.mode;
     const unsent = this.#state.replies.cutTail(mark);
     let skipping = false;
+    if (this.#guarding.lost(unsent)) {
+      // A part of a Query that is carried: the whole of it fails, and its Sync is Holdfast's to send.
+      for (const item of unsent) this.#outcomes.abandon(item);
+      this.#requests.refuseMessage(this.#ports.gate.unrecorded());
+      this.#state.mode = 'ready';
+      this.#state.replies.push(reply('carried_sync'));
+      this.#ports.toServer(Buffer.concat([this.#requests.replacement, SYNC]));
+      if (this.#guarding.takeResolved()) this.#client.resume();
+      return;
+    }
     for (const item of unsent) {
       this.#outcomes.abandon(item);
       if (item.kind === 'sync') {
+        if (!skipping && this.#guarding.uncommitted) {
+          // What was counted must not be committed without its record.
+          this.#requests.refuseMessage(this.#ports.gate.unrecorded());
+          this.#ports.toServer(this.#requests.replacement);
+        }
         skipping = false;
         this.#state.replies.push(item);
         this.#ports.toServer(SYNC);
@@ -217,6 +254,7 @@ export class Conversation {
     // Without a Sync among them, what the server has read before decides.
     else this.#state.mode = unsent.some(({ kind }) => kind === 'sync') ? 'ready' : before;
     this.#client.dropRest();
+    if (this.#guarding.takeResolved()) this.#client.resume();
   }
 
   /** Tells the client `notice`, as soon as no message of the server's is under way to it. */

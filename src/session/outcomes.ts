@@ -17,17 +17,21 @@ import {
 import { BACKEND, BACKEND_NAMES } from '../protocol/constants.js';
 import type { TransactionStatus } from '../protocol/constants.js';
 import { ProtocolViolation } from '../protocol/violation.js';
+import { errorResponse } from '../protocol/encode.js';
 import type { CopyIn } from './copy-in.js';
-import type { ConversationPorts, Execution } from './ports.js';
+import type { Guarding } from './guarding.js';
+import type { ConversationPorts, Ending, Execution } from './ports.js';
+import { isSync } from './replies.js';
 import type { Reply } from './replies.js';
 import type { ServerMessages } from './server-stream.js';
 import type { ConversationState } from './state.js';
-import { SERVER_ACTIONS } from './transitions.js';
+import { KEPT_BACK, SERVER_ACTIONS } from './transitions.js';
 import type { ServerAction } from './transitions.js';
 
 export class Outcomes implements ServerMessages {
   readonly #state: ConversationState;
   readonly #copyIn: CopyIn;
+  readonly #guarding: Guarding;
   readonly #ports: Pick<ConversationPorts, 'gate' | 'requestEnded'>;
   /** The server itself has told the client why it ends the connection (a FATAL error). */
   goodbye = false;
@@ -41,10 +45,12 @@ export class Outcomes implements ServerMessages {
   constructor(
     state: ConversationState,
     copyIn: CopyIn,
+    guarding: Guarding,
     ports: Pick<ConversationPorts, 'gate' | 'requestEnded'>,
   ) {
     this.#state = state;
     this.#copyIn = copyIn;
+    this.#guarding = guarding;
     this.#ports = ports;
   }
 
@@ -52,10 +58,14 @@ export class Outcomes implements ServerMessages {
     return this.#state.over;
   }
 
-  takeRefusal(): Refusal | null {
+  takeInPlace(): Buffer | null {
     const refusal = this.#refusal;
     this.#refusal = null;
-    return refusal;
+    return refusal === null ? this.#guarding.takeInPlace() : errorResponse(refusal);
+  }
+
+  keepsBack(type: number): boolean {
+    return this.#guarding.used && KEPT_BACK.has(this.#head(type)?.actions[type]);
   }
 
   /** Not before the ReadyForQuery has been passed on: whoever hears of it may end the session. */
@@ -94,6 +104,7 @@ export class Outcomes implements ServerMessages {
     const action: ServerAction | undefined = (head?.actions ?? SERVER_ACTIONS.nothing)[type];
     switch (action) {
       case 'relay':
+        if (type === BACKEND.ErrorResponse && head?.kind === 'sync') this.#ports.gate.commitFailed();
         return true;
       case 'parameter':
         return true;
@@ -120,7 +131,53 @@ export class Outcomes implements ServerMessages {
         return false;
       case 'copy_in':
         if (head !== undefined) this.#copyIn.started(head);
+        if (head?.kind === 'guarded_execute') this.#guarding.copying();
         return true;
+      case 'swallow':
+        return false;
+      case 'swallow_finish':
+        this.#state.replies.shift();
+        return false;
+      case 'count_row':
+        this.#guarding.row(bytes, start, end);
+        return false;
+      case 'count_done':
+        this.#state.replies.shift();
+        this.#guarding.countDone();
+        return false;
+      case 'count_error':
+        this.#refusal = this.#guarding.countFailed(bytes, start, end);
+        this.#skipToSync();
+        return this.#refusal === null;
+      case 'withhold':
+        this.#guarding.withhold(bytes.subarray(position, position + total), null);
+        return false;
+      case 'withhold_finish':
+        this.#state.replies.shift();
+        if (head !== undefined)
+          this.#guarding.withhold(
+            bytes.subarray(position, position + total),
+            this.#executed(head, type, bytes, start, end),
+          );
+        return false;
+      case 'withhold_last':
+        this.#state.replies.shift();
+        if (head !== undefined) this.#finish(head, type, bytes, start, end);
+        this.#guarding.withholdLast(bytes.subarray(position, position + total));
+        return false;
+      case 'undone':
+        this.#state.replies.shift();
+        this.#guarding.undone();
+        return false;
+      case 'carried_error':
+        this.#guarding.carriedFailed();
+        this.#ports.gate.commitFailed();
+        return true;
+      case 'carried_ready':
+        this.#state.replies.shift();
+        this.#guarding.carriedReady(bytes.subarray(position, position + total));
+        this.#ready(head, decodeReadyForQuery(bytes, start, end));
+        return false;
       case 'ready':
         this.#state.replies.shift();
         this.#ready(head, decodeReadyForQuery(bytes, start, end));
@@ -145,6 +202,14 @@ export class Outcomes implements ServerMessages {
       this.#ports.gate.ended(head.execution, { rows, sqlstate: null, skipped: false });
     }
     if (head.copying) this.#copyIn.succeeded();
+  }
+
+  /** A guarded execution came to its end; what it did is counted next. */
+  #executed(head: Reply, type: number, bytes: Buffer, start: number, end: number): Ending {
+    for (const change of head.changes) this.#state.names.confirm(change);
+    if (head.copying) this.#copyIn.succeeded();
+    const rows = type === BACKEND.CommandComplete ? commandRows(bytes, start, end) : null;
+    return { rows, sqlstate: null, skipped: false };
   }
 
   #statementComplete(head: Reply, type: number, bytes: Buffer, start: number, end: number): void {
@@ -209,6 +274,11 @@ export class Outcomes implements ServerMessages {
       for (const change of failed.changes) this.#state.names.abandon(change);
       if (failed.copying) this.#copyIn.failed();
     }
+    this.#toNextSync();
+    this.#guarding.failed();
+  }
+
+  #toNextSync(): void {
     for (;;) {
       const head = this.#state.replies.at(0);
       if (head === undefined) {
@@ -216,7 +286,7 @@ export class Outcomes implements ServerMessages {
         this.#state.mode = 'skipping';
         return;
       }
-      if (head.kind === 'sync') {
+      if (isSync(head)) {
         if (head.optional) this.#copyIn.failedWithinSyncs();
         return;
       }
@@ -234,7 +304,7 @@ export class Outcomes implements ServerMessages {
       if (head.kind === 'function_call' && head.next === 0 && head.execution !== null) {
         this.#ports.gate.ended(head.execution, { rows: null, sqlstate: null, skipped: false });
       }
-      if (head.kind === 'query' || head.kind === 'refused_query') {
+      if (head.kind === 'query' || head.kind === 'refused_query' || head.kind === 'carried_sync') {
         // Every simple Query drops the unnamed statement before it is parsed (exec_simple_query in tcop/postgres.c).
         this.#state.names.confirm({ kind: 'drop_statement', name: '' });
       }
@@ -245,6 +315,7 @@ export class Outcomes implements ServerMessages {
     }
     if (status === 'I') this.#state.names.transactionEnded();
     if (this.#state.mode === 'copy_failed') this.#state.mode = 'ready';
+    this.#guarding.ready(status);
     this.#ended.push(status);
   }
 }

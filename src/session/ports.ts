@@ -31,8 +31,39 @@ export interface PassedStatement {
   readonly changes: readonly NameChange<Meaning>[];
 }
 
+/** What the server counts of a transaction, as rows of text columns. The conversation does not read them. */
+export type Counts = readonly (readonly (string | null)[])[];
+
+/** That what an execution did is to be counted before anything of it is committed. */
+export interface Guard {
+  /** The query that reads the server's counts. It has no parameters, and one name stands for one text. */
+  readonly count: { readonly name: string; readonly sql: string };
+  /** It is a COPY … FROM STDIN, whose data comes behind its Execute. */
+  readonly copyIn: boolean;
+  /** It may have to be undone and asked about again, so the client sees nothing of it before it has been counted. */
+  readonly preview: boolean;
+}
+
+/** A statement of a Query string that is carried by the extended protocol. */
+export interface CarriedStatement extends PassedStatement {
+  /** What the server parses: where the statement stands in the string, it stands here, so that positions in errors are right. */
+  readonly text: Buffer;
+  /** null: it is not counted. */
+  readonly guard: Guard | null;
+}
+
+/** What the gate says to a guarded execution that has been counted. */
+export type CountedAnswer =
+  /** It stays; it is committed as the client wishes. */
+  | { readonly kind: 'pass'; readonly notice: Notice | null }
+  | { readonly kind: 'refuse'; readonly refusal: Refusal }
+  /** It is undone as if it had never been sent, and its message asked about again. Only where that is possible. */
+  | { readonly kind: 'undo' };
+
 export type QueryAnswer =
   | { readonly kind: 'pass'; readonly statements: readonly PassedStatement[]; readonly notice: Notice | null }
+  /** It passes, and the statements run one by one, so that what they do can be counted. */
+  | { readonly kind: 'carry'; readonly statements: readonly CarriedStatement[]; readonly notice: Notice | null }
   | { readonly kind: 'refuse'; readonly refusal: Refusal }
   /** Not known yet. The conversation keeps the message and asks again after resume(). */
   | { readonly kind: 'wait' };
@@ -45,6 +76,8 @@ export type MessageAnswer =
       /** Parse and Bind: what the new name will mean. */
       readonly meaning: Meaning | null;
       readonly notice: Notice | null;
+      /** Execute: what it does is to be counted. Bind: what is executed of it will be. */
+      readonly guard?: Guard | null;
     }
   | { readonly kind: 'refuse'; readonly refusal: Refusal }
   | { readonly kind: 'wait' };
@@ -78,6 +111,21 @@ export interface StatementGate {
   execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer;
   functionCall(): MessageAnswer;
   ended(execution: Execution, ending: Ending): void;
+  /**
+   * A guarded execution came to its end and has been counted: in place of ended().
+   * @param undoable whether `undo` is an answer now
+   */
+  counted(
+    execution: Execution | null,
+    ending: Ending,
+    before: Counts,
+    after: Counts,
+    undoable: boolean,
+  ): CountedAnswer;
+  /** What the server counts could not be read. @returns what the client gets in place of the server's error; null: that error itself */
+  uncounted(execution: Execution | null, sqlstate: string, message: string): Refusal | null;
+  /** What a Sync was to commit could not be committed. */
+  commitFailed(): void;
   /** The refusal to give when the record of a statement could not be written. */
   unrecorded(): Refusal;
   /** ParameterStatus from the server. @returns a refusal that must end the session, or null */

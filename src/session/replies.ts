@@ -56,7 +56,19 @@ export function reply(
 }
 
 /** What the server answers with ReadyForQuery at its end. */
-const ENDS_GROUP: ReadonlySet<Reply['kind']> = new Set(['sync', 'query', 'refused_query', 'function_call']);
+const ENDS_GROUP: ReadonlySet<Reply['kind']> = new Set([
+  'sync',
+  'query',
+  'refused_query',
+  'function_call',
+  'undo_sync',
+  'carried_sync',
+]);
+
+/** A Sync, the client's or one of Holdfast's own: where the server stops skipping. */
+export function isSync({ kind }: Pick<Reply, 'kind'>): boolean {
+  return kind === 'sync' || kind === 'carried_sync' || kind === 'undo_sync';
+}
 
 /** First in, first out; `at(0)` is the oldest. */
 export class ReplyQueue {

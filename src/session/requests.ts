@@ -22,6 +22,7 @@ import { ProtocolViolation } from '../protocol/violation.js';
 import { unknownType } from './client-stream.js';
 import type { ClientMessages, Handled } from './client-stream.js';
 import type { CopyIn } from './copy-in.js';
+import type { Guarding } from './guarding.js';
 import {
   isTooLong,
   MEANINGS_LIMIT,
@@ -48,6 +49,7 @@ export interface NoticeSink {
 export class Requests implements ClientMessages {
   readonly #state: ConversationState;
   readonly #copyIn: CopyIn;
+  readonly #guarding: Guarding;
   readonly #gate: StatementGate;
   readonly #notices: NoticeSink;
   /** Prepared statements and portals that the session may hold. */
@@ -58,12 +60,14 @@ export class Requests implements ClientMessages {
   constructor(
     state: ConversationState,
     copyIn: CopyIn,
+    guarding: Guarding,
     gate: StatementGate,
     notices: NoticeSink,
     namesLimit: number,
   ) {
     this.#state = state;
     this.#copyIn = copyIn;
+    this.#guarding = guarding;
     this.#gate = gate;
     this.#notices = notices;
     this.#namesLimit = namesLimit;
@@ -84,6 +88,7 @@ export class Requests implements ClientMessages {
   }
 
   message(type: number, bytes: Buffer, start: number, end: number): Handled {
+    if (this.#guarding.takeDone()) return 'discard';
     const action = this.#action(type);
     switch (action) {
       case 'query':
@@ -121,6 +126,7 @@ export class Requests implements ClientMessages {
         return this.#functionCall();
       case 'sync_in_copy': {
         decodeEmpty('Sync', start, end);
+        if (this.#guarding.dropsSync) return 'discard';
         const item = reply('sync');
         item.optional = true;
         this.#state.names.synced();
@@ -134,6 +140,13 @@ export class Requests implements ClientMessages {
         if (type === FRONTEND.CopyFail) decodeCopyFail(bytes, start, end);
         else decodeEmpty('CopyDone', start, end);
         this.#copyIn.passed();
+        if (type === FRONTEND.CopyDone && this.#state.mode === 'copying') {
+          const counted = this.#guarding.copyDone(bytes.subarray(start - 5, end));
+          if (counted !== null) {
+            this.replacement = counted;
+            return 'begin';
+          }
+        }
         if (this.#state.mode === 'copying') this.#state.mode = 'ready';
         // Without a request it can only be what the server ignores.
         else if (this.#state.replies.length > 0) this.#state.replies.push(reply('end_copy'));
@@ -169,15 +182,17 @@ export class Requests implements ClientMessages {
       case 'refuse':
         return this.refuseQuery(answer.refusal);
       case 'pass':
+      case 'carry':
         if (tooManyNames(this.#state.names, this.#namesLimit, answer.statements)) {
           for (const { execution } of answer.statements) this.#neverRun(execution);
           return this.refuseQuery(namesRefusal(this.#state.names));
         }
         for (const { changes } of answer.statements)
-          for (const change of changes) this.#state.names.request(change, 'simple');
+          for (const change of changes) this.#request(change, 'simple');
         this.#state.executed = 0;
-        this.#state.replies.push(reply('query', { statements: answer.statements }));
         if (answer.notice !== null) this.#notices.notify(answer.notice);
+        if (answer.kind === 'carry') return this.#begun(this.#guarding.query(answer.statements));
+        this.#state.replies.push(reply('query', { statements: answer.statements }));
         return 'forward';
     }
   }
@@ -213,6 +228,8 @@ export class Requests implements ClientMessages {
     const answer = this.#gate.bind(meanings, statement, bytes, parametersStart, parametersEnd);
     if (answer.kind === 'pass' && this.#namesFull())
       return this.refuseMessage(namesRefusal(this.#state.names));
+    if (answer.kind === 'pass' && answer.guard?.preview === true)
+      this.#guarding.bound(portal, bytes.subarray(start - 5, end));
     return this.#answered('bind', answer, (meaning) => ({
       kind: 'define_portal',
       name: portal,
@@ -231,7 +248,27 @@ export class Requests implements ClientMessages {
       this.#neverRun(answer.execution);
       return this.refuseMessage(namesRefusal(this.#state.names));
     }
+    if (answer.kind === 'pass' && answer.guard) {
+      const { guard, execution, changes, notice } = answer;
+      for (const change of changes) this.#request(change, 'extended');
+      const message = bytes.subarray(start - 5, end);
+      const begun = this.#guarding.execute(portal, message, { guard, execution }, changes);
+      this.#state.executed += 1;
+      if (notice !== null) this.#notices.notify(notice);
+      return this.#begun(begun);
+    }
     return this.#answered('execute', answer, null);
+  }
+
+  /** What is counted has begun: these bytes take the message's place, and it stays at hand. */
+  #begun(bytes: Buffer): Handled {
+    this.replacement = bytes;
+    return 'begin';
+  }
+
+  #request(change: NameChange<Meaning>, by: 'simple' | 'extended'): void {
+    if (change.kind === 'drop_all_statements') this.#guarding.forgetPrepared();
+    this.#state.names.request(change, by);
   }
 
   /** Parse, Bind or Execute, answered: its place in the reply queue. */
@@ -248,7 +285,7 @@ export class Requests implements ClientMessages {
       case 'pass': {
         const changes =
           define !== null && answer.meaning !== null ? [define(answer.meaning)] : answer.changes;
-        for (const change of changes) this.#state.names.request(change, 'extended');
+        for (const change of changes) this.#request(change, 'extended');
         if (kind === 'execute') this.#state.executed += 1;
         this.#state.replies.push(reply(kind, { execution: answer.execution, changes }));
         if (answer.notice !== null) this.#notices.notify(answer.notice);

@@ -36,8 +36,10 @@ export interface ServerMessages {
    * @returns whether it is to be passed on
    */
   message(bytes: Buffer, position: number, total: number): boolean;
+  /** Whether a message of this type that comes now is not to be passed on: it is collected then, whatever its type. */
+  keepsBack(type: number): boolean;
   /** What the client gets in place of the message that was not to be passed on; null: nothing. */
-  takeRefusal(): Refusal | null;
+  takeInPlace(): Buffer | null;
   /** All messages so far, as far as they are here, have been passed on. */
   passedOn(): void;
 }
@@ -81,11 +83,11 @@ export class ServerStream {
           if (whole !== null) {
             this.#collecting = null;
             if (this.#messages.message(whole, 0, whole.length)) this.#ports.toClient(whole);
-            else this.#flushRefusal();
+            else this.#flushInPlace();
             if (this.#messages.failure !== null) break;
             continue;
           }
-          if (length === null || COLLECTED[type] === true) continue;
+          if (length === null || this.#collects(type)) continue;
           // It streams: what was collected of it is its header.
           const header = this.#collecting.take();
           this.#collecting = null;
@@ -98,13 +100,13 @@ export class ServerStream {
         const length = chunk.readUInt32BE(position + 1);
         this.#checkLength(type, length);
         const total = length + 1;
-        if (COLLECTED[type] === true) {
+        if (this.#collects(type)) {
           if (end - position < total) break;
           if (this.#messages.message(chunk, position, total)) {
             position += total;
           } else {
             if (position > runStart) this.#ports.toClient(chunk.subarray(runStart, position));
-            this.#flushRefusal();
+            this.#flushInPlace();
             position += total;
             runStart = position;
           }
@@ -132,16 +134,20 @@ export class ServerStream {
     if (BACKEND_NAMES[type] === undefined || length < 4) {
       throw new ProtocolViolation(`invalid message from the server: type ${type}, length ${length}`);
     }
-    if (COLLECTED[type] === true && length > this.#limit) {
+    if (length > this.#limit && this.#collects(type)) {
       throw new ProtocolViolation(
         `message from the server too long: type ${BACKEND_NAMES[type]}, length ${length}`,
       );
     }
   }
 
-  #flushRefusal(): void {
-    const refusal = this.#messages.takeRefusal();
-    if (refusal !== null) this.#ports.toClient(errorResponse(refusal));
+  #collects(type: number): boolean {
+    return COLLECTED[type] === true || this.#messages.keepsBack(type);
+  }
+
+  #flushInPlace(): void {
+    const bytes = this.#messages.takeInPlace();
+    if (bytes !== null) this.#ports.toClient(bytes);
   }
 
   /** Tells the client `notice`, as soon as no message of the server's is under way to it. */

@@ -145,7 +145,34 @@ export type ReplyKind =
   | 'close'
   | 'refused_message'
   | 'sync'
-  | 'function_call';
+  | 'function_call'
+  // ------ what Holdfast sends of its own, and the client hears nothing of
+  /** The query that counts is prepared: Close of its name, then Parse. */
+  | 'count_close'
+  | 'count_parse'
+  /** Bind, Execute and Close of the query that counts. */
+  | 'count'
+  /** Parse, Bind, Execute and Close of a statement of Holdfast's own; then Close of its name. */
+  | 'own'
+  | 'own_close'
+  /** The Close that ends an undoing by savepoint. */
+  | 'undo_close'
+  /** The missing portal and the Sync that undo what no transaction block holds. */
+  | 'undo_execute'
+  | 'undo_sync'
+  // ------ an Execute that is counted
+  | 'guarded_execute'
+  | 'preview_execute'
+  /** Bind again, of a portal that an undoing has taken away. */
+  | 'rebind'
+  // ------ the parts of a Query that is carried by the extended protocol
+  | 'carried_parse'
+  | 'carried_bind'
+  | 'carried_describe'
+  | 'carried_execute'
+  | 'carried_last'
+  | 'carried_close'
+  | 'carried_sync';
 
 export type ServerAction =
   /** Passed on; the reply goes on. */
@@ -164,6 +191,24 @@ export type ServerAction =
   | 'parameter'
   | 'copy_in'
   | 'ready'
+  /** Not passed on; the reply goes on. */
+  | 'swallow'
+  /** Not passed on; it ends the reply. */
+  | 'swallow_finish'
+  /** A row of the server's counts. */
+  | 'count_row'
+  | 'count_done'
+  /** The counts could not be read, or what belongs to counting failed. */
+  | 'count_error'
+  /** Kept until the execution has been counted; the reply goes on, or ends. */
+  | 'withhold'
+  | 'withhold_finish'
+  /** Kept until the string that it is the end of is committed. */
+  | 'withhold_last'
+  | 'undone'
+  | 'carried_ready'
+  /** Passed on; the transaction of a carried string could not be committed. */
+  | 'carried_error'
   | 'violation';
 
 type ServerRow = Readonly<Record<BackendName, ServerAction>>;
@@ -246,7 +291,87 @@ export const SERVER_TRANSITIONS: Readonly<Record<ReplyKind | 'nothing', ServerRo
     ErrorResponse: 'query_error',
     ReadyForQuery: 'ready',
   },
+  count_close: { ...ASYNCHRONOUS_ONLY, CloseComplete: 'swallow_finish', ErrorResponse: 'count_error' },
+  count_parse: { ...ASYNCHRONOUS_ONLY, ParseComplete: 'swallow_finish', ErrorResponse: 'count_error' },
+  count: {
+    ...ASYNCHRONOUS_ONLY,
+    BindComplete: 'swallow',
+    DataRow: 'count_row',
+    CommandComplete: 'swallow',
+    CloseComplete: 'count_done',
+    ErrorResponse: 'count_error',
+  },
+  own: {
+    ...ASYNCHRONOUS_ONLY,
+    ParseComplete: 'swallow',
+    BindComplete: 'swallow',
+    CommandComplete: 'swallow',
+    CloseComplete: 'swallow_finish',
+    ErrorResponse: 'count_error',
+  },
+  own_close: { ...ASYNCHRONOUS_ONLY, CloseComplete: 'swallow_finish', ErrorResponse: 'count_error' },
+  undo_close: { ...ASYNCHRONOUS_ONLY, CloseComplete: 'undone', ErrorResponse: 'count_error' },
+  undo_execute: { ...ASYNCHRONOUS_ONLY, ErrorResponse: 'swallow_finish' },
+  undo_sync: { ...ASYNCHRONOUS_ONLY, ReadyForQuery: 'undone' },
+  guarded_execute: {
+    ...ASYNCHRONOUS_ONLY,
+    ...EXECUTING,
+    CommandComplete: 'withhold_finish',
+    EmptyQueryResponse: 'withhold_finish',
+    PortalSuspended: 'withhold_finish',
+    ErrorResponse: 'pipeline_error',
+  },
+  preview_execute: {
+    ...ASYNCHRONOUS_ONLY,
+    DataRow: 'withhold',
+    CopyOutResponse: 'withhold',
+    CopyData: 'withhold',
+    CopyDone: 'withhold',
+    CommandComplete: 'withhold_finish',
+    EmptyQueryResponse: 'withhold_finish',
+    PortalSuspended: 'withhold_finish',
+    ErrorResponse: 'pipeline_error',
+  },
+  rebind: { ...ASYNCHRONOUS_ONLY, BindComplete: 'swallow_finish', ErrorResponse: 'pipeline_error' },
+  carried_parse: { ...ASYNCHRONOUS_ONLY, ParseComplete: 'swallow_finish', ErrorResponse: 'pipeline_error' },
+  carried_bind: { ...ASYNCHRONOUS_ONLY, BindComplete: 'swallow_finish', ErrorResponse: 'pipeline_error' },
+  carried_describe: {
+    ...ASYNCHRONOUS_ONLY,
+    RowDescription: 'finish',
+    NoData: 'swallow_finish',
+    ErrorResponse: 'pipeline_error',
+  },
+  carried_execute: {
+    ...ASYNCHRONOUS_ONLY,
+    ...EXECUTING,
+    CommandComplete: 'finish',
+    EmptyQueryResponse: 'finish',
+    ErrorResponse: 'pipeline_error',
+  },
+  // The last statement of a string is reported when its transaction is committed, which may fail (exec_simple_query in tcop/postgres.c).
+  carried_last: {
+    ...ASYNCHRONOUS_ONLY,
+    ...EXECUTING,
+    CommandComplete: 'withhold_last',
+    EmptyQueryResponse: 'withhold_last',
+    ErrorResponse: 'pipeline_error',
+  },
+  carried_close: { ...ASYNCHRONOUS_ONLY, CloseComplete: 'swallow_finish', ErrorResponse: 'pipeline_error' },
+  carried_sync: { ...ASYNCHRONOUS_ONLY, ErrorResponse: 'carried_error', ReadyForQuery: 'carried_ready' },
 };
+
+/** Actions by which a message is kept from the client: the message must be here whole. */
+export const KEPT_BACK: ReadonlySet<ServerAction | undefined> = new Set([
+  'swallow',
+  'swallow_finish',
+  'count_row',
+  'count_done',
+  'withhold',
+  'withhold_finish',
+  'withhold_last',
+  'undone',
+  'carried_ready',
+] satisfies ServerAction[]);
 
 function byType<Name extends string, Action>(
   row: Readonly<Record<Name, Action>>,

@@ -7,6 +7,7 @@
 import type { Refusal } from '../../src/errors.js';
 import type { NameChange } from '../../src/session/names.js';
 import type {
+  CountedAnswer,
   Ending,
   Execution,
   Meaning,
@@ -89,6 +90,18 @@ export class ScriptedGate implements StatementGate {
   functionCall(): MessageAnswer {
     if (!this.functionCalls) return { kind: 'refuse', refusal: refusal('42501', 'FunctionCall') };
     return { kind: 'pass', execution: { sql: 'FunctionCall' }, changes: [], meaning: null, notice: null };
+  }
+
+  counted(): CountedAnswer {
+    return { kind: 'pass', notice: null };
+  }
+
+  uncounted(): Refusal | null {
+    return null;
+  }
+
+  commitFailed(): void {
+    // Nothing is counted here.
   }
 
   ended(execution: Execution, { rows, sqlstate, skipped }: Ending): void {

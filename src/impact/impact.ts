@@ -1,0 +1,134 @@
+/**
+ * What a statement really did: the difference of two readings of the server's
+ * counters, before it and after it in one transaction.
+ *
+ * Law: pure, and never too little. What a savepoint within the statement took back
+ * counts all the same, since the server counts attempts; what is not counted at all
+ * (foreign tables) is taken from the command tag; what cannot be told is an error.
+ */
+import type { CountedTable, Reading, Scope } from './counts.js';
+import { ImpactError } from './impact-error.js';
+
+/** Rows changed in one table, foreign-key cascades and triggers included. */
+export interface TableImpact {
+  readonly schema: string;
+  readonly name: string;
+  readonly inserted: number;
+  readonly updated: number;
+  /** Those of a table that was emptied or dropped are the server's estimate. */
+  readonly deleted: number;
+  /** About how many rows it had before; null: not known. */
+  readonly rows: number | null;
+  /** It was truncated or dropped, and how many rows that were is the server's estimate; null: not even that is known. */
+  readonly emptied: boolean;
+}
+
+export type Impact = readonly TableImpact[];
+
+/** What a statement says of itself: its command tag. */
+export interface Tag {
+  /** Rows by the command tag, of what it inserts, updates or deletes; null: it does not say. */
+  readonly rows: number | null;
+  /** The table that it names, for rows that nothing else accounts for. */
+  readonly target: { readonly schema: string | null; readonly name: string } | null;
+}
+
+/**
+ * What happened between two readings.
+ * @param scope of both readings
+ * @throws ImpactError when that cannot be told
+ */
+export function impactOf(scope: Scope, before: Reading, after: Reading, tag: Tag): Impact {
+  const impact: TableImpact[] = [];
+  let accounted = 0;
+  if (scope === 'changed' && before.files !== after.files) {
+    throw new ImpactError(
+      'something that it ran (a trigger or a function) made, emptied, rewrote or dropped a table',
+    );
+  }
+  for (const table of after.tables.values()) {
+    const earlier = before.tables.get(table.oid) ?? null;
+    const one = ofTable(earlier, table);
+    if (one === null) continue;
+    accounted += one.inserted + one.updated + one.deleted;
+    if (!table.temporary) impact.push(one);
+  }
+  if (scope === 'all') {
+    for (const table of before.tables.values()) {
+      if (!after.tables.has(table.oid) && !table.temporary) impact.push(emptied(table));
+    }
+  }
+  if (tag.rows !== null && tag.rows > accounted) impact.push(byTag(tag, tag.rows - accounted));
+  return impact.sort((a, b) => changed(b) - changed(a));
+}
+
+function ofTable(before: CountedTable | null, after: CountedTable): TableImpact | null {
+  const { schema, name } = after;
+  if (before !== null && before.file !== after.file) {
+    // The server begins to count anew in a table that is truncated; what it has counted since is what came after.
+    const { inserted, updated, deleted } = after;
+    const base = emptied(before);
+    return { ...base, inserted, updated, deleted: base.deleted + deleted };
+  }
+  const inserted = after.inserted - (before?.inserted ?? 0);
+  const updated = after.updated - (before?.updated ?? 0);
+  const deleted = after.deleted - (before?.deleted ?? 0);
+  if (inserted < 0 || updated < 0 || deleted < 0) {
+    throw new ImpactError(`"${schema}"."${name}" was emptied by something that it ran`);
+  }
+  if (inserted + updated + deleted === 0) return null;
+  return { schema, name, inserted, updated, deleted, rows: before?.rows ?? after.rows, emptied: false };
+}
+
+function emptied({ schema, name, rows }: CountedTable): TableImpact {
+  return { schema, name, inserted: 0, updated: 0, deleted: rows ?? 0, rows, emptied: true };
+}
+
+/** Rows of which the server's counters know nothing. The tag does not tell what was done to them. */
+function byTag({ target }: Tag, rows: number): TableImpact {
+  return {
+    schema: target?.schema ?? '',
+    name: target?.name ?? '?',
+    inserted: 0,
+    updated: rows,
+    deleted: 0,
+    rows: null,
+    emptied: false,
+  };
+}
+
+/** Rows of a table that were changed in any way. */
+export function changed({ inserted, updated, deleted }: TableImpact): number {
+  return inserted + updated + deleted;
+}
+
+/** Rows of all tables. */
+export function total(impact: Impact): number {
+  return impact.reduce((sum, table) => sum + changed(table), 0);
+}
+
+/** Both together, table by table. */
+export function sum(a: Impact, b: Impact): Impact {
+  const tables = new Map(a.map((table) => [keyOf(table), table]));
+  for (const table of b) {
+    const known = tables.get(keyOf(table));
+    tables.set(
+      keyOf(table),
+      known === undefined
+        ? table
+        : {
+            ...known,
+            inserted: known.inserted + table.inserted,
+            updated: known.updated + table.updated,
+            deleted: known.deleted + table.deleted,
+            rows: known.rows ?? table.rows,
+            emptied: known.emptied || table.emptied,
+          },
+    );
+  }
+  return [...tables.values()].sort((one, other) => changed(other) - changed(one));
+}
+
+function keyOf({ schema, name }: TableImpact): string {
+  return JSON.stringify([schema, name]);
+}

@@ -1,0 +1,118 @@
+/**
+ * Which statements are counted before they are committed, for which roles, and what
+ * the rules that go by the count say.
+ *
+ * Law: pure. Only roles with such a rule pay for it, and only statements that may
+ * change rows; of what cannot be told from the text it is assumed that they do.
+ */
+import type { Scope } from '../impact/counts.js';
+import type { StatementFacts } from '../sql/facts.js';
+import type { MeasuredSubject } from './rule.js';
+import { activeRules } from './role-rules.js';
+import type { ActiveRule } from './role-rules.js';
+import { VERDICTS } from './types.js';
+import type { JudgingScope, Match, Role } from './types.js';
+import { volatileCalls } from './volatile-calls.js';
+
+/** What it takes to count what a statement does. */
+export interface Measuring {
+  readonly scope: Scope;
+  /** It may end its own transaction (CALL, DO), so it can be counted only within a transaction block, where it may not. */
+  readonly needsBlock: boolean;
+  readonly copies: boolean;
+}
+
+/** Operations that change rows, and leave the tables that they are in. */
+const CHANGES_ROWS: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge', 'copy_from']);
+
+/** Operations that empty, fill or drop whole tables: which, their files tell. */
+const CHANGES_TABLES: ReadonlySet<string> = new Set([
+  'truncate',
+  'drop_table',
+  'drop_materialized_view',
+  'drop_schema',
+  'drop_owned',
+  'drop_extension',
+  'create_table_as',
+  'select_into',
+  'refresh_materialized_view',
+]);
+
+/** Operations that run when somebody says EXECUTE or FETCH, and are counted then. */
+const PREPARES_ONLY: ReadonlySet<string> = new Set(['prepare', 'declare']);
+
+/** What a body may do to the transaction it runs in. */
+const ENDS_TRANSACTION: ReadonlySet<string> = new Set(['call', 'commit', 'rollback']);
+
+/** The rules of a role that go by what is counted. */
+export function measuringRules(role: Role): readonly ActiveRule[] {
+  return activeRules(role).filter(({ rule, action }) => rule.measure !== undefined && action !== 'allow');
+}
+
+/** What it takes to count what a statement does for a role; null: it changes no rows, or nobody asks. */
+export function measuringOf(role: Role, facts: StatementFacts, context: JudgingScope): Measuring | null {
+  if (measuringRules(role).length === 0 || PREPARES_ONLY.has(facts.operation)) return null;
+  const { actions, effects } = facts;
+  const copies = actions.some(({ operation }) => operation === 'copy_from');
+  const runsBody = actions.some(({ operation }) => operation === 'do' || operation === 'call');
+  const opaque = effects.includes('opaque');
+  const needsBlock =
+    runsBody && (opaque || actions.some(({ operation }) => ENDS_TRANSACTION.has(operation)));
+  if (runsBody || opaque || actions.some(({ operation }) => CHANGES_TABLES.has(operation))) {
+    return { scope: 'all', needsBlock, copies };
+  }
+  if (actions.some(({ operation }) => CHANGES_ROWS.has(operation)) || mayWrite(facts, context))
+    return { scope: 'changed', needsBlock, copies };
+  return null;
+}
+
+/** A statement that could not be read may do anything. */
+export function measuringOfUnread(role: Role): Measuring | null {
+  return measuringRules(role).length === 0 ? null : { scope: 'all', needsBlock: true, copies: false };
+}
+
+/** Functions that the policy lists as safe may write all the same, and are counted. */
+function mayWrite(statement: StatementFacts, context: JudgingScope): boolean {
+  const { environment, database, catalog, catalogUnknown } = context;
+  // Without a catalog nobody can tell whose function it is.
+  if (catalog === null && catalogUnknown === 'strict') return statement.calls.length > 0;
+  const subject = {
+    statement,
+    index: 0,
+    count: 1,
+    environment,
+    databaseName: database,
+    catalog,
+    catalogUnknown,
+  };
+  return volatileCalls(subject, []).length > 0;
+}
+
+/** Everything that the rules of a role say of what was counted, strictest first. */
+export function judgeImpact(role: Role, measured: MeasuredSubject): readonly Match[] {
+  const matches = measuringRules(role).flatMap(({ rule, action, options }): Match[] => {
+    try {
+      return (rule.measure?.(measured, options) ?? []).map((finding) => ({
+        rule: rule.id,
+        action,
+        message: finding.message,
+        hint: finding.hint,
+        ...(finding.detail === undefined ? {} : { detail: finding.detail }),
+        offset: null,
+      }));
+    } catch (error) {
+      // A defect, and one that must not let a statement pass.
+      const reason = error instanceof Error ? error.message : String(error);
+      return [
+        {
+          rule: rule.id,
+          action: 'deny',
+          message: `The rule "${rule.id}" could not be evaluated on what this statement did: ${reason}.`,
+          hint: 'This is a defect in Holdfast; please report the statement.',
+          offset: null,
+        },
+      ];
+    }
+  });
+  return matches.sort((a, b) => VERDICTS.indexOf(b.action) - VERDICTS.indexOf(a.action));
+}

@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { changed, total } from '../../impact/impact.js';
+import type { Impact, TableImpact } from '../../impact/impact.js';
+import { tablePatternMatches, tablePatterns } from '../glob.js';
+import { namePattern } from '../name-pattern.js';
+import { defineRule } from '../rule.js';
+import type { RuleFinding } from '../rule.js';
+import { inNumbers, ofTables } from '../impact-words.js';
+import { named } from '../words.js';
+
+const rows = z.int().min(0);
+const percent = z.number().gt(0).max(100);
+
+const limits = {
+  transaction: rows
+    .exactOptional()
+    .meta({ description: 'rows that one transaction may change, all statements together' }),
+  table_percent: percent
+    .exactOptional()
+    .meta({ description: 'percent of a table’s rows that one statement may update or delete' }),
+};
+
+const tableLimits = z.strictObject({ statement: rows.exactOptional(), ...limits });
+type TableLimits = z.output<typeof tableLimits>;
+
+/** What a statement really changed, foreign keys and triggers included, counted by the server before it is committed. */
+export const rowLimit = defineRule({
+  id: 'row-limit',
+  title: 'impact above a number of rows or a share of a table, measured before it is committed',
+  defaultAction: null,
+  scope: 'statement',
+  options: z.strictObject({
+    statement: rows.meta({
+      description: 'rows that one statement may insert, update and delete, cascades counted',
+    }),
+    ...limits,
+    tables: z
+      .record(namePattern, tableLimits)
+      .exactOptional()
+      .meta({ description: 'limits of their own for tables by name; their rows count in no other sum' }),
+    tolerance: percent
+      .exactOptional()
+      .meta({ description: 'hold: percent by which a run may exceed what was approved. Default: 10' }),
+  }),
+  // From the text alone there is nothing to say.
+  check: () => [],
+  measure: ({ subject, role, statement, transaction }, options) => {
+    const { tables = {}, ...general } = options;
+    const overrides = Object.entries(tables).map(([text, of]) => ({
+      pattern: tablePatterns([text])[0],
+      of,
+    }));
+    const own = (table: TableImpact): TableLimits | null =>
+      overrides.find(({ pattern }) => pattern !== undefined && tablePatternMatches(pattern, table))?.of ??
+      null;
+    const found: (string | null)[] = [];
+    const rest = statement.filter((table) => own(table) === null);
+    const restOfTransaction = transaction.filter((table) => own(table) === null);
+    found.push(
+      tooMany(subject, role, rest, general.statement, null),
+      tooManyInAll(role, restOfTransaction, general.transaction, null),
+    );
+    for (const table of statement) {
+      const of = own(table);
+      if (of !== null) found.push(tooMany(subject, role, [table], of.statement, table));
+      found.push(tooLargeAShare(subject, role, table, (of ?? general).table_percent));
+    }
+    for (const table of transaction) {
+      const of = own(table);
+      if (of !== null) found.push(tooManyInAll(role, [table], of.transaction, table));
+    }
+    const detail = ofTables(statement);
+    return found
+      .filter((message) => message !== null)
+      .map((message): RuleFinding => ({ message, hint: HINT, detail, offset: null }));
+  },
+});
+
+const HINT =
+  'See that its WHERE says what you mean: SELECT count(*) with the same WHERE shows how many rows it names. If all of them are meant, change them in smaller parts, or ask for a role that may change more.';
+
+function tooMany(
+  subject: string,
+  role: string,
+  impact: Impact,
+  most: number | undefined,
+  table: TableImpact | null,
+): string | null {
+  const count = total(impact);
+  if (most === undefined || (count <= most && !impact.some(unknown))) return null;
+  const of = table === null ? '' : ` of ${named(table)}`;
+  return `${subject} would change ${inNumbers(count, impact.some(unknown))}${of}, with everything that follows from it; role "${role}" may change ${most.toLocaleString('en-US')}${of} in one statement.`;
+}
+
+function tooManyInAll(
+  role: string,
+  impact: Impact,
+  most: number | undefined,
+  table: TableImpact | null,
+): string | null {
+  const count = total(impact);
+  if (most === undefined || (count <= most && !impact.some(unknown))) return null;
+  const of = table === null ? '' : ` of ${named(table)}`;
+  return `With this statement its transaction would change ${inNumbers(count, impact.some(unknown))}${of}; role "${role}" may change ${most.toLocaleString('en-US')}${of} in one transaction.`;
+}
+
+function tooLargeAShare(
+  subject: string,
+  role: string,
+  table: TableImpact,
+  most: number | undefined,
+): string | null {
+  const gone = table.updated + table.deleted;
+  if (most === undefined || (gone === 0 && !unknown(table))) return null;
+  // Of a table of which nothing is known it may be all.
+  const share = table.rows === null || table.rows === 0 ? 100 : Math.min(100, (gone / table.rows) * 100);
+  if (share <= most) return null;
+  const rounded = share >= 10 ? Math.round(share) : Number(share.toPrecision(2));
+  const about = table.rows === null ? ' (how many rows it has is not known)' : '';
+  return `${subject} would change ${rounded.toString()} % of the rows of ${named(table)}${about}; role "${role}" may change ${most.toString()} % of a table in one statement.`;
+}
+
+/** A table was emptied whose number of rows nobody knows. */
+function unknown(table: TableImpact): boolean {
+  return table.emptied && table.rows === null && changed(table) === 0;
+}
