@@ -168,6 +168,8 @@ export interface Outcome {
   readonly impact: readonly RecordedImpact[] | null;
   /** The server's id of the transaction, where it was counted: pg_xact_status() tells whether that was committed. */
   readonly transaction?: string | null;
+  /** It was run only to be counted, and taken back. */
+  readonly undone?: boolean;
   /** What the rules that go by the count said. */
   readonly matches?: readonly Match[];
   /** Of the server's ErrorResponse, or of Holdfast's where it took the place of success; null on success. */
@@ -198,12 +200,25 @@ function milliseconds(value: number): string {
 
 /** The body of an `outcome` record: what became of a forwarded statement. */
 export function outcomeBody(outcome: Outcome): string {
-  const { decision, rows, impact, transaction = null, matches = [], sqlstate, skipped, durationMs } = outcome;
+  const {
+    decision,
+    rows,
+    impact,
+    transaction = null,
+    matches = [],
+    undone = false,
+    sqlstate,
+    skipped,
+    durationMs,
+  } = outcome;
   return (
     `"kind":"outcome","decision":"${decision}","rows":${rows === null ? 'null' : rows.toString()},` +
     `"impact":${impact === null ? 'null' : impactText(impact)},` +
     (transaction === null ? '' : `"transaction":${jsonString(transaction)},`) +
-    (matches.length === 0 ? '' : `"matches":[${matches.map((match) => matchText(match, false)).join(',')}],`) +
+    (matches.length === 0
+      ? ''
+      : `"matches":[${matches.map((match) => matchText(match, false)).join(',')}],`) +
+    (undone ? '"undone":true,' : '') +
     `"sqlstate":${jsonStringOrNull(sqlstate)},${skipped ? '"skipped":true,' : ''}` +
     `"duration_ms":${milliseconds(durationMs)}}`
   );

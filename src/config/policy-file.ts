@@ -85,6 +85,7 @@ function toRole(raw: RawPolicy['roles'][number]): Role {
             timeoutMs: raw.hold.timeout,
             inTransactionTimeoutMs: raw.hold.in_transaction_timeout,
             ticketTtlMs: raw.hold.ticket_ttl,
+            atCommit: raw.hold.at_commit,
             style: raw.hold.style,
           },
         }),

@@ -118,6 +118,10 @@ const role = closed({
       .prefault('10m')
       .meta({ description: 'style ticket: how long after its approval the statement passes, once' }),
     style: z.enum(['wait', 'ticket']).default('wait'),
+    at_commit: z.boolean().default(false).meta({
+      description:
+        'a transaction that changed something is held when it wants to commit, with all of it in front of the approver',
+    }),
   }).exactOptional(),
 });
 

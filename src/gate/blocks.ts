@@ -92,23 +92,6 @@ export function unknownName(name: string): Block {
   };
 }
 
-/** FunctionCall for a role whose writes are counted: the protocol has no place for that. */
-export function functionCallUnmeasured(): Block {
-  const message = 'what a FunctionCall changes cannot be measured before it is committed';
-  const hint = 'Call the function by SELECT.';
-  return {
-    refusal: (decision) => ({
-      severity: 'ERROR',
-      sqlstate: INSUFFICIENT_PRIVILEGE,
-      message: `holdfast: ${message}`,
-      detail: `Decision ${decision}. Rule: row-limit (deny).`,
-      hint,
-      routine: 'holdfast/row-limit',
-    }),
-    match: { rule: 'row-limit', action: 'deny', message, hint, offset: null },
-  };
-}
-
 /** FunctionCall in a session that may not do everything: the function is named by its oid, which tells nothing. */
 export function functionCallMatch(role: string, access: string): Match {
   return {

@@ -53,6 +53,8 @@ export interface HoldingConnection {
 
 /** A released message may run: as recorded, and with what to tell the client. */
 export interface Release {
+  /** What was approved. */
+  readonly hold: Hold;
   readonly runs: readonly Run[];
   readonly notice: Notice;
 }
@@ -169,7 +171,7 @@ export class Held {
         }
         this.#attempt = null;
         stop(attempt);
-        return { runs: attempt.runs, notice: releaseNotice(hold) };
+        return { hold, runs: attempt.runs, notice: releaseNotice(hold) };
       case 'refused':
         this.#attempt = null;
         return state.refusal;

@@ -7,7 +7,7 @@
  */
 import { hash } from 'node:crypto';
 import type { Catalog } from '../catalog/catalog.js';
-import type { HeldMatch, HeldParameter, HeldRelation, Subject } from '../holds/hold.js';
+import type { HeldMatch, HeldParameter, HeldRelation, Measured, Subject } from '../holds/hold.js';
 import type { HoldSetting, Login, Match } from '../policy/types.js';
 import { changedBeside } from '../policy/reach.js';
 import type { RelationUse, StatementFacts } from '../sql/facts.js';
@@ -29,6 +29,15 @@ export interface HeldMessage {
   readonly parameters: readonly HeldParameter[];
   readonly inTransaction: Subject['inTransaction'];
   readonly searchPath: string | null;
+  /** What was measured, and why that is to be approved; null: nothing was. */
+  readonly trial: Trial | null;
+}
+
+/** What a statement, or a transaction, turned out to change. */
+export interface Trial {
+  readonly measured: Measured;
+  /** Strictest first; none where the statement is held whatever it changes. */
+  readonly matches: readonly Match[];
 }
 
 /** Relations beyond these are not listed: nobody would read them. */
@@ -36,7 +45,7 @@ const MOST_RELATIONS = 200;
 
 /** @param decision the id of the decision that holds it */
 export function subjectOf(
-  { judged, reached, parameters, inTransaction, searchPath }: HeldMessage,
+  { judged, reached, parameters, inTransaction, searchPath, trial }: HeldMessage,
   session: HoldingSession,
   setting: HoldSetting,
   environment: string,
@@ -61,8 +70,13 @@ export function subjectOf(
     policy: scope.policy.sha256,
     environment,
     inTransaction,
-    matches: [...rulesOf(judged.judgement).map(heldMatch), ...reached.flatMap(matchesOfReached)],
+    matches: [
+      ...(trial?.matches.map(heldMatch) ?? []),
+      ...rulesOf(judged.judgement).map(heldMatch),
+      ...reached.flatMap(matchesOfReached),
+    ],
     relations: relationsOf([judged, ...reached], scope.catalog),
+    measured: trial?.measured ?? null,
     style: setting.style,
   };
 }

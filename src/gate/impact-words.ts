@@ -1,19 +1,97 @@
-/** What clients read of statements whose effect was counted. */
+/** What clients read of statements whose effect is counted. */
 import type { Refusal } from '../errors.js';
+import { total } from '../impact/impact.js';
+import type { Impact } from '../impact/impact.js';
+import { inNumbers, ofTables } from '../policy/impact-words.js';
 import type { Match } from '../policy/types.js';
 import type { Notice } from '../protocol/encode.js';
 import type { Block } from './blocks.js';
 import { INSUFFICIENT_PRIVILEGE } from './words.js';
 
 /** What was counted is above a limit. */
-export function impactRefusal(matches: readonly Match[], decisive: Match, decision: string): Refusal {
+export function impactRefusal(
+  matches: readonly Match[],
+  decisive: Match,
+  decision: string,
+  { unheld, environment }: { readonly unheld: string | null; readonly environment: string | null },
+): Refusal {
+  const hints = [
+    decisive.hint,
+    unheld,
+    environment === null
+      ? null
+      : `If you mean ${environment}, say within five minutes before the statement: SET holdfast.target = '${environment}';`,
+  ].filter((hint) => hint !== null);
+  const more = environment === null ? '' : ` It must be confirmed: this is ${environment}.`;
   return {
     severity: 'ERROR',
     sqlstate: INSUFFICIENT_PRIVILEGE,
-    message: `holdfast: ${decisive.message} It was rolled back.`,
+    message: `holdfast: ${decisive.message}${unheld === null ? more : ' It needs approval.'} It was rolled back.`,
     detail: detail(matches, decisive, decision),
-    ...(decisive.hint === null ? {} : { hint: decisive.hint }),
+    ...(hints.length === 0 ? {} : { hint: hints.join(' ') }),
     routine: `holdfast/${decisive.rule}`,
+  };
+}
+
+/** For the HINT of what needs approval and cannot wait for it where it stands. */
+export const CANNOT_BE_UNDONE =
+  'It cannot wait for approval here, since what came before it would have to be undone with it. Send it by itself, or as a statement of its own within BEGIN and COMMIT; COPY FROM STDIN cannot wait at all.';
+
+/** What must be tried before people decide about it, and cannot be taken back where it stands. */
+export function cannotBeTried(decision: string): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate: INSUFFICIENT_PRIVILEGE,
+    message: 'holdfast: this statement needs approval, and cannot wait for it here. It was rolled back.',
+    detail: `Decision ${decision}.`,
+    hint: CANNOT_BE_UNDONE,
+    routine: 'holdfast/hold',
+  };
+}
+
+/** Why what a transaction changed is held. `alone`: it is one statement that is committed by itself. */
+export function atCommit(role: string, impact: Impact, alone: boolean): Match {
+  const what = alone ? 'This statement' : 'This transaction';
+  return {
+    rule: 'commit',
+    action: 'hold',
+    message: `${what} changes ${inNumbers(total(impact))}; what role "${role}" changes is committed only with approval.`,
+    hint: null,
+    detail: ofTables(impact),
+    offset: null,
+  };
+}
+
+/** A run does more than was approved. */
+export function exceeds(subject: string): Match {
+  return {
+    rule: 'row-limit',
+    action: 'hold',
+    message: `${subject} would now change more than what was approved.`,
+    hint: 'The data have changed since it was tried. It needs approval anew.',
+    offset: null,
+  };
+}
+
+/** A string with a COMMIT in it, for a role whose commits people approve. */
+export function commitAlone(): Block {
+  return impactBlock(
+    'a COMMIT that people must approve cannot stand in a string with other statements',
+    'Send each statement by itself.',
+  );
+}
+
+function impactBlock(message: string, hint: string): Block {
+  return {
+    refusal: (decision) => ({
+      severity: 'ERROR',
+      sqlstate: INSUFFICIENT_PRIVILEGE,
+      message: `holdfast: ${message}`,
+      detail: `Decision ${decision}. Rule: row-limit (deny).`,
+      hint,
+      routine: 'holdfast/row-limit',
+    }),
+    match: { rule: 'row-limit', action: 'deny', message, hint, offset: null },
   };
 }
 
@@ -63,22 +141,22 @@ const BLOCK_HINT =
 
 /** CALL and DO outside of a transaction block. */
 export function needsBlock(): Block {
-  const match: Match = {
-    rule: 'row-limit',
-    action: 'deny',
-    message: BLOCK_MESSAGE,
-    hint: BLOCK_HINT,
-    offset: null,
-  };
-  return {
-    refusal: (decision) => ({
-      severity: 'ERROR',
-      sqlstate: INSUFFICIENT_PRIVILEGE,
-      message: `holdfast: ${BLOCK_MESSAGE}`,
-      detail: `Decision ${decision}. Rule: row-limit (deny).`,
-      hint: BLOCK_HINT,
-      routine: 'holdfast/row-limit',
-    }),
-    match,
-  };
+  return impactBlock(BLOCK_MESSAGE, BLOCK_HINT);
 }
+
+/** FunctionCall for a role whose writes are counted: the protocol has no place for that. */
+export function functionCallUnmeasured(): Block {
+  return impactBlock(
+    'what a FunctionCall changes cannot be measured before it is committed',
+    'Call the function by SELECT.',
+  );
+}
+
+/** How the decision of a run is recorded that is only to be counted. */
+export const TRIED: Match = {
+  rule: 'preview',
+  action: 'warn',
+  message: 'it is tried and taken back, so that who approves it sees what it changes',
+  hint: null,
+  offset: null,
+};

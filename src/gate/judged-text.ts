@@ -10,7 +10,7 @@ import type { Catalog } from '../catalog/catalog.js';
 import type { RecordedSql, TextDigest } from '../audit/redact.js';
 import type { CounterChild, Metrics } from '../metrics.js';
 import { judge } from '../policy/engine.js';
-import { measuringOf, measuringOfUnread, measuringRules } from '../policy/measured.js';
+import { measuringOf, measuringOfUnread, measures } from '../policy/measured.js';
 import type { Measuring } from '../policy/measured.js';
 import type { Judgement, JudgingScope, Match, Policy, Role, Verdict } from '../policy/types.js';
 import type { NameChange } from '../session/names.js';
@@ -117,7 +117,6 @@ export function judgeText(
   };
   const judgement = judge(analysis, scope.role, judging);
   const facts = analysis.kind === 'statements' ? analysis.statements : [];
-  const measures = measuringRules(scope.role).length > 0;
   const recorded = recordable(sql, analysis, context.recordSql);
   const prepares = new Map<string, Meaning>();
   const executes: string[] = [];
@@ -180,7 +179,9 @@ export function judgeText(
     asksCatalog:
       judgement.usedCatalog ||
       executes.length > 0 ||
-      facts.some(({ operation, calls }) => operation === 'begin' || (calls.length > 0 && measures)),
+      facts.some(
+        ({ operation, calls }) => operation === 'begin' || (calls.length > 0 && measures(scope.role)),
+      ),
     runsForeignCode:
       executes.length > 0 || facts.some((statement) => runsForeignCode(statement, scope.catalog)),
     prepares,

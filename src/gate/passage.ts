@@ -80,7 +80,7 @@ export class Passage {
       case 'warn':
         return null;
       case 'confirm':
-        if (this.#confirmed()) return null;
+        if (this.confirmed()) return null;
         break;
       case 'hold':
         unheld = this.#cannotBeHeld(judged);
@@ -99,7 +99,8 @@ export class Passage {
     );
   }
 
-  #confirmed(): boolean {
+  /** Whether the session has named its environment, for `confirm`. */
+  confirmed(): boolean {
     const { environment, clock, target } = this.#parts;
     return target.says(environment, clock() - TARGET_VALID_MS);
   }

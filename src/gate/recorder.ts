@@ -163,12 +163,14 @@ export class Recorder {
       readonly transaction: string | null;
       readonly matches: readonly Match[];
       readonly sqlstate: string | null;
+      /** It was only tried. */
+      readonly undone: boolean;
     },
     now: number,
   ): void {
     const { audit, outcomeRecords, metrics } = this.#services;
-    const { impact, sqlstate, matches, transaction } = counted;
-    if (sqlstate === null) run.record.rows.inc(impact === null ? (rows ?? 0) : total(impact));
+    const { impact, sqlstate, matches, transaction, undone } = counted;
+    if (sqlstate === null && !undone) run.record.rows.inc(impact === null ? (rows ?? 0) : total(impact));
     for (const { rule, action } of matches) metrics.ruleMatches.child(run.record.role, rule, action).inc();
     audit.append(
       outcomeBody({
@@ -177,6 +179,7 @@ export class Recorder {
         impact,
         transaction,
         matches,
+        undone,
         sqlstate,
         skipped: false,
         durationMs: now - run.startedAt,

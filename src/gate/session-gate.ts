@@ -22,6 +22,7 @@ import type {
   Counts,
   Ending,
   Execution,
+  Guard,
   Meaning,
   MessageAnswer,
   NameLookup,
@@ -29,7 +30,7 @@ import type {
   QueryAnswer,
   StatementGate,
 } from '../session/ports.js';
-import type { HoldServices } from './held.js';
+import type { HoldServices, Release } from './held.js';
 import type { Bound, JudgedText, RoleScope } from './judged-text.js';
 import { LexerAgreement } from './lexer-agreement.js';
 import {
@@ -37,7 +38,6 @@ import {
   READING_OPEN,
   ambiguousPortal,
   functionCallMatch,
-  functionCallUnmeasured,
   isAmbiguous,
   parametersNotKept,
   unknownName,
@@ -49,9 +49,9 @@ import type { PolicyStore } from './policy-store.js';
 import { Recorder } from './recorder.js';
 import type { MessageKind, RecorderServices, Run } from './recorder.js';
 import { SessionHolds, WAIT } from './session-holds.js';
-import type { NotPassed } from './session-holds.js';
+import type { Approvable, NotPassed } from './session-holds.js';
 import { SessionImpact } from './session-impact.js';
-import { notCounted } from './impact-words.js';
+import { TRIED, functionCallUnmeasured, notCounted } from './impact-words.js';
 import { SessionRole } from './session-role.js';
 import { createSessionTarget } from './target.js';
 import { TextReader } from './text-reader.js';
@@ -116,8 +116,6 @@ export class SessionGate implements StatementGate {
       connection.ready();
     });
     this.#recorder = new Recorder(services, session.id, session.constant);
-    this.#impact = new SessionImpact(this.#role, this.#recorder, services.clock);
-    this.#connection = connection;
     this.#passage = new Passage({
       environment: services.environment,
       clock: services.clock,
@@ -126,6 +124,15 @@ export class SessionGate implements StatementGate {
       texts: this.#texts,
       target: this.#target,
       lexer: this.#lexer,
+    });
+    this.#connection = connection;
+    this.#impact = new SessionImpact({
+      role: this.#role,
+      recorder: this.#recorder,
+      clock: services.clock,
+      user: session.login.user,
+      environment: services.environment,
+      confirmed: () => this.#passage.confirmed(),
     });
     this.#holds = new SessionHolds(services, {
       session,
@@ -169,6 +176,7 @@ export class SessionGate implements StatementGate {
   /** Nobody waits for the message that is held any more. */
   leaveHold(reason: Withdrawal): void {
     this.#holds.leave(reason);
+    this.#impact.forgetTrial();
   }
 
   /** A cancel request came for the message that waits: it is refused when it is asked about again. */
@@ -185,19 +193,19 @@ export class SessionGate implements StatementGate {
     const { judged } = read;
     const byNames = this.#passage.byNames(judged, names);
     const measured = judged.statements.map((record) => this.#impact.measuring(record, byNames.reached));
-    const block = read.block ?? byNames.block ?? this.#cannotMeasure(measured);
+    const block =
+      read.block ?? byNames.block ?? this.#cannotMeasure(measured) ?? this.#impact.blockOfString(judged);
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
     const record = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
-    const released = this.#holds.approved({
-      judged,
-      reached: byNames.held,
-      parameters: byNames.parameters,
-      record,
-    });
+    const mustApprove = byNames.held.length > 0 || this.#passage.needsApproval(judged);
+    const tried = mustApprove && measured.length === 1 && this.#isTriedFirst(measured[0] ?? null);
+    const released = tried
+      ? null
+      : this.#approved({ judged, reached: byNames.held, parameters: byNames.parameters, record });
     if (released !== null && !('runs' in released)) return released;
     if (judged.runsForeignCode) this.#waits.ranForeignCode();
-    const runs = released?.runs ?? record(null);
+    const runs = released?.runs ?? record(tried ? TRIED : null);
     const statements: PassedStatement[] = judged.statements.map(({ changes }, index) => ({
       execution: runs[index] ?? null,
       changes,
@@ -208,7 +216,8 @@ export class SessionGate implements StatementGate {
       const run = runs[index];
       const measuring = measured[index] ?? null;
       if (run === undefined) throw new Error('a statement without its decision');
-      const guard = measuring === null ? null : this.#impact.guard(measuring, run);
+      const sql = judged.sql.slice(...(judged.statements[index]?.facts?.span ?? [0]));
+      const guard = this.#guard(measuring, run, sql, tried, released);
       return { text, guard, execution: run, changes: statements[index]?.changes ?? [] };
     });
     return { kind: 'carry', statements: carried, notice };
@@ -226,7 +235,11 @@ export class SessionGate implements StatementGate {
       execution: null,
       changes: NO_CHANGES,
       // Nothing runs by it, so it passes; what needs approval is held when it is executed.
-      meaning: this.#holds.prepared(judged, () => parameterTypes(bytes, end)),
+      meaning: this.#holds.prepared(
+        judged,
+        () => parameterTypes(bytes, end),
+        this.#impact.mayBeHeld([judged]),
+      ),
       notice: this.#warning(judged),
     };
   }
@@ -256,9 +269,17 @@ export class SessionGate implements StatementGate {
       const block = this.#passage.block(text);
       if (block !== null) return this.#refuse(text, block, 'bind', null, this.#services.clock());
     }
-    const kept = this.#holds.keep(texts, meanings.at(-1), bytes, start, end);
+    const again = this.#impact.mayBeHeld(texts);
+    const kept = this.#holds.keep(texts, meanings.at(-1), bytes, start, end, again);
     const bound: Bound = { texts, parameters: this.#recorder.parameters(bytes, start, end), kept };
-    return { kind: 'pass', execution: null, changes: NO_CHANGES, meaning: bound, notice: null };
+    return {
+      kind: 'pass',
+      execution: null,
+      changes: NO_CHANGES,
+      meaning: bound,
+      notice: null,
+      again: again || texts.some((text) => this.#passage.mayNeedApproval(text)),
+    };
   }
 
   execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer {
@@ -300,23 +321,29 @@ export class SessionGate implements StatementGate {
     }
     const measuring = this.#impact.measuring(null, reached);
     const unmeasurable = this.#cannotMeasure([measuring]);
-    if (unmeasurable !== null)
-      return this.#refuse(judged, unmeasurable, 'execute', parameters, startedAt);
+    if (unmeasurable !== null) return this.#refuse(judged, unmeasurable, 'execute', parameters, startedAt);
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
     const text = judged;
-    const released = this.#holds.approved({
-      judged,
-      reached: held,
-      parameters: [...(kept ?? []), ...reachedParameters],
-      record: (match) => this.#recorder.decisionsOf(text, match, 'execute', parameters, startedAt),
-    });
+    const recordAs = (match: Match | null): readonly Run[] =>
+      this.#recorder.decisionsOf(text, match, 'execute', parameters, startedAt);
+    const tried = mustApprove && this.#isTriedFirst(measuring);
+    const released = tried
+      ? null
+      : this.#approved({
+          judged,
+          reached: held,
+          parameters: [...(kept ?? []), ...reachedParameters],
+          record: recordAs,
+        });
     if (released !== null && !('runs' in released)) return released;
     if (texts.length === 0 || texts.some((text) => text.runsForeignCode)) this.#waits.ranForeignCode();
     const execution =
-      released === null
-        ? this.#recorder.decision(record, 'execute', parameters, startedAt)
-        : (released.runs[0] ?? null);
+      released !== null
+        ? (released.runs[0] ?? null)
+        : tried
+          ? (recordAs(TRIED)[0] ?? null)
+          : this.#recorder.decision(record, 'execute', parameters, startedAt);
     if (execution === null) throw new Error('an execution without its decision');
     return {
       kind: 'pass',
@@ -324,7 +351,7 @@ export class SessionGate implements StatementGate {
       changes: record.changes,
       meaning: null,
       notice: released?.notice ?? null,
-      guard: measuring === null ? null : this.#impact.guard(measuring, execution),
+      guard: this.#guard(measuring, execution, judged.sql, tried, released),
     };
   }
 
@@ -344,6 +371,36 @@ export class SessionGate implements StatementGate {
     if (record === undefined) throw new Error('a judged text has at least one record');
     const execution = this.#recorder.decision(record, 'function_call', null, startedAt);
     return { kind: 'pass', execution, changes: NO_CHANGES, meaning: null, notice: null };
+  }
+
+  // ---------------------------------------------------------------- what is counted
+
+  /** Whether what must be approved is run first, to be counted and undone. */
+  #isTriedFirst(measuring: Measuring | null): boolean {
+    return !this.#holds.open && this.#impact.isTriedFirst(measuring);
+  }
+
+  /** Has the message at hand approved, where that is needed by itself, by what it turned out to change, or since it commits. */
+  #approved(message: Omit<Approvable, 'trial'>): NotPassed | Release | null {
+    const { status } = this.#connection.transaction();
+    const trial = this.#impact.trial ?? this.#impact.ofCommit(message.judged, status);
+    const answer = this.#holds.approved({ ...message, trial });
+    // A message that passes, or does not, is not the one that was tried any more.
+    if (answer === null || 'runs' in answer || answer.kind === 'refuse') this.#impact.forgetTrial();
+    return answer;
+  }
+
+  #guard(
+    measuring: Measuring | null,
+    run: Run,
+    sql: string,
+    trial: boolean,
+    released: Release | null,
+  ): Guard | null {
+    if (measuring === null) return null;
+    const measured = released?.hold.subject.measured ?? null;
+    const approved = measured?.by === 'preview' ? measured.tables : null;
+    return this.#impact.guard(measuring, run, { sql, trial, approved });
   }
 
   /** Why what must be counted of the message at hand cannot be; null: it can. */
@@ -382,7 +439,12 @@ export class SessionGate implements StatementGate {
 
   /** What is to be said to the message at hand without judging it: it was cancelled, or is held; null: judge it. */
   #earlier(message: MessageKind, startedAt: number): NotPassed | null {
-    if (!this.#waits.takeCancelled()) return this.#holds.earlier();
+    if (!this.#waits.takeCancelled()) {
+      const answer = this.#holds.earlier();
+      if (answer?.kind === 'refuse') this.#impact.forgetTrial();
+      return answer;
+    }
+    this.#impact.forgetTrial();
     return this.#holds.cancelled() ?? this.#refuseCancelled(message, startedAt);
   }
 
@@ -401,6 +463,7 @@ export class SessionGate implements StatementGate {
     startedAt: number,
   ): NotPassed {
     this.#holds.leave('policy');
+    this.#impact.forgetTrial();
     this.#recorder.decisionsOf(judged, block.match, message, parameters, startedAt);
     return { kind: 'refuse', refusal: block.refusal(this.#recorder.lastDecision) };
   }
@@ -422,11 +485,17 @@ export class SessionGate implements StatementGate {
     this.#impact.ended(operation, ending);
   }
 
-  counted(execution: Execution | null, ending: Ending, before: Counts, after: Counts): CountedAnswer {
+  counted(
+    execution: Execution | null,
+    ending: Ending,
+    before: Counts,
+    after: Counts,
+    undoable: boolean,
+  ): CountedAnswer {
     const { operation, changesSchema } = (execution as Run).record;
     if (changesSchema) this.#schemaChanged = true;
     this.#holds.statementEnded(operation);
-    return this.#impact.counted(execution, ending, before, after);
+    return this.#impact.counted(execution, ending, before, after, undoable);
   }
 
   uncounted(execution: Execution | null, sqlstate: string, message: string): Refusal | null {
@@ -457,6 +526,7 @@ export class SessionGate implements StatementGate {
   }
 
   unrecorded(): Refusal {
+    this.#impact.forgetTrial();
     return recordRefusal();
   }
 

@@ -12,7 +12,7 @@ import type { TransactionStatus } from '../protocol/constants.js';
 import type { Meaning } from '../session/ports.js';
 import { Held } from './held.js';
 import type { HoldServices, Release } from './held.js';
-import type { HoldingSession } from './hold-subject.js';
+import type { HoldingSession, Trial } from './hold-subject.js';
 import type { JudgedText, PreparedForApproval } from './judged-text.js';
 import { NOT_KEPT, ParameterKeeper } from './kept-parameters.js';
 import type { KeptParameters } from './kept-parameters.js';
@@ -36,6 +36,8 @@ export interface Approvable {
   /** What its names stand for that must be approved. */
   readonly reached: readonly JudgedText[];
   readonly parameters: readonly HeldParameter[];
+  /** What it turned out to change, where that is to be approved; null: nothing was measured. */
+  readonly trial: Trial | null;
   /**
    * Records its decisions.
    * @param match why it is held, where that is not its own judgement
@@ -108,11 +110,11 @@ export class SessionHolds {
    * Has it approved, where that is needed.
    * @returns null where there is nothing to approve
    */
-  approved({ judged, reached, parameters, record }: Approvable): NotPassed | Release | null {
+  approved({ judged, reached, parameters, trial, record }: Approvable): NotPassed | Release | null {
     const { role, passage, connection } = this.#parts;
     const { hold } = role.scope.role;
     const own = passage.needsApproval(judged);
-    if (hold === undefined || (!own && reached.length === 0)) {
+    if (hold === undefined || (!own && reached.length === 0 && trial === null)) {
       // What was held may have become harmless while it waited.
       this.#held.leave('superseded');
       return null;
@@ -123,9 +125,9 @@ export class SessionHolds {
     if (!this.#held.open && status === 'E' && executed === 0 && !endsTransaction(judged)) return null;
     const inTransaction = this.#transaction.current(status, executed, this.#now());
     const answer = this.#held.pass(
-      { judged, reached, parameters, inTransaction, searchPath: this.#searchPath },
+      { judged, reached, parameters, inTransaction, searchPath: this.#searchPath, trial },
       hold,
-      () => record(own ? null : (reached[0]?.judgement.decisive ?? null)),
+      () => record(trial?.matches[0] ?? (own ? null : (reached[0]?.judgement.decisive ?? null))),
     );
     if (answer === 'wait') return WAIT;
     return 'runs' in answer ? answer : { kind: 'refuse', refusal: answer };
@@ -133,15 +135,16 @@ export class SessionHolds {
 
   // ---------------------------------------------------------------- what is kept
 
-  /** What the name of a Parse is to mean. @param types the parameters' OIDs, asked for where they are kept */
-  prepared(judged: JudgedText, types: () => readonly number[]): Meaning {
-    if (!this.#parts.passage.needsApproval(judged)) return judged;
+  /** What the name of a Parse is to mean. @param types the parameters' OIDs, asked for where they are kept @param always as in keep() */
+  prepared(judged: JudgedText, types: () => readonly number[], always: boolean): Meaning {
+    if (!always && !this.#parts.passage.needsApproval(judged)) return judged;
     return { ...judged, parameterTypes: types() } satisfies PreparedForApproval;
   }
 
   /**
    * Keeps the parameters of a Bind, `bytes[start, end)`, where they may have to be shown.
    * @param meaning of the prepared statement, the latest
+   * @param always what it turns out to change may have to be approved
    */
   keep(
     texts: readonly JudgedText[],
@@ -149,8 +152,9 @@ export class SessionHolds {
     bytes: Buffer,
     start: number,
     end: number,
+    always: boolean,
   ): KeptParameters {
-    if (!texts.some((text) => this.#parts.passage.mayNeedApproval(text))) return NOT_KEPT;
+    if (!always && !texts.some((text) => this.#parts.passage.mayNeedApproval(text))) return NOT_KEPT;
     const { parameterTypes } = (meaning ?? {}) as Partial<PreparedForApproval>;
     return this.#keeper.keep(parameterTypes ?? [], bytes, start, end);
   }

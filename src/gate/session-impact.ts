@@ -12,9 +12,9 @@ import type { Refusal } from '../errors.js';
 import { COUNT_QUERIES, readingOf } from '../impact/counts.js';
 import type { Scope } from '../impact/counts.js';
 import { ImpactError } from '../impact/impact-error.js';
-import { impactOf, sum, total } from '../impact/impact.js';
-import type { Impact, Tag } from '../impact/impact.js';
-import { judgeImpact } from '../policy/measured.js';
+import { impactOf, sum, total, within } from '../impact/impact.js';
+import type { Approved, Impact, Tag } from '../impact/impact.js';
+import { judgeImpact, mayHold, strictestFirst, toleranceOf } from '../policy/measured.js';
 import type { Measuring } from '../policy/measured.js';
 import type { Match } from '../policy/types.js';
 import { commandWords, described } from '../policy/words.js';
@@ -22,7 +22,19 @@ import type { TransactionStatus } from '../protocol/constants.js';
 import type { CountedAnswer, Counts, Ending, Execution, Guard } from '../session/ports.js';
 import type { StatementFacts } from '../sql/facts.js';
 import type { Block } from './blocks.js';
-import { impactRefusal, impactWarning, needsBlock, unmeasured } from './impact-words.js';
+import type { Trial } from './hold-subject.js';
+import { cannotBeHeld } from './hold-words.js';
+import {
+  CANNOT_BE_UNDONE,
+  atCommit,
+  cannotBeTried,
+  commitAlone,
+  exceeds,
+  impactRefusal,
+  impactWarning,
+  needsBlock,
+  unmeasured,
+} from './impact-words.js';
 import type { JudgedStatementRecord, JudgedText } from './judged-text.js';
 import type { Recorder, Run } from './recorder.js';
 import type { SessionRole } from './session-role.js';
@@ -46,20 +58,94 @@ interface Transaction {
   impact: Impact;
   id: string | null;
   readonly decisions: string[];
+  readonly statements: string[];
   failed: boolean;
 }
+
+/** What is known of a run that is counted. */
+interface Guarded {
+  readonly scope: Scope;
+  /** The statement, for people. */
+  readonly sql: string;
+  /** Runs only to be counted, and undone. */
+  readonly trial: boolean;
+  /** What was approved of it; null: nothing had to be. */
+  readonly approved: readonly Approved[] | null;
+}
+
+/** Statements of a transaction that are shown to who approves it, at most, and characters of each. */
+const MOST_STATEMENTS = 200;
+const MOST_CHARACTERS = 10_000;
 
 export class SessionImpact {
   readonly #role: SessionRole;
   readonly #recorder: Recorder;
   readonly #clock: () => number;
-  readonly #scopes = new WeakMap<Run, Scope>();
+  readonly #guarded = new WeakMap<Run, Guarded>();
+  readonly #user: string;
+  readonly #environment: string;
+  readonly #confirmed: () => boolean;
   #transaction: Transaction | null = null;
+  #status: TransactionStatus = 'I';
+  /** What the message at hand turned out to change, when it was tried. */
+  #trial: Trial | null = null;
 
-  constructor(role: SessionRole, recorder: Recorder, clock: () => number) {
-    this.#role = role;
-    this.#recorder = recorder;
-    this.#clock = clock;
+  /** @param confirmed whether the session has named the environment that it means */
+  constructor(parts: {
+    readonly role: SessionRole;
+    readonly recorder: Recorder;
+    readonly clock: () => number;
+    readonly user: string;
+    readonly environment: string;
+    readonly confirmed: () => boolean;
+  }) {
+    this.#role = parts.role;
+    this.#recorder = parts.recorder;
+    this.#clock = parts.clock;
+    this.#user = parts.user;
+    this.#environment = parts.environment;
+    this.#confirmed = parts.confirmed;
+  }
+
+  /** What the message at hand turned out to change; null: it has not been tried, or nothing of it must be approved. */
+  get trial(): Trial | null {
+    return this.#trial;
+  }
+
+  /** The message at hand is answered. */
+  forgetTrial(): void {
+    this.#trial = null;
+  }
+
+  /**
+   * Whether a statement that must be approved is tried first, so that who approves it sees what it changes. Only what
+   * changes rows: trying a TRUNCATE or a DROP would lock out everybody.
+   */
+  isTriedFirst(measuring: Measuring | null): boolean {
+    return measuring !== null && measuring.scope === 'changed' && !measuring.copies && this.#trial === null;
+  }
+
+  /** What the transaction at hand has changed, where people must approve that it is committed; null: they need not. */
+  ofCommit(judged: JudgedText, status: TransactionStatus): Trial | null {
+    const transaction = this.#transaction;
+    if (transaction === null || status !== 'T' || this.#role.observing) return null;
+    if (!this.#heldAtCommit || total(transaction.impact) === 0 || !commits(judged)) return null;
+    const { role } = this.#role.scope;
+    return {
+      measured: { by: 'transaction', tables: transaction.impact, statements: transaction.statements },
+      matches: [atCommit(role.name, transaction.impact, false)],
+    };
+  }
+
+  /** Why a string cannot be held at its COMMIT; null: it need not, or can. */
+  blockOfString(judged: JudgedText): Block | null {
+    return this.#heldAtCommit && judged.statements.length > 1 && commits(judged) && !this.#role.observing
+      ? commitAlone()
+      : null;
+  }
+
+  get #heldAtCommit(): boolean {
+    return this.#role.scope.role.hold?.atCommit === true;
   }
 
   /** What of a text, or of what its names stand for, must be counted when this statement of it runs; null: nothing. */
@@ -84,52 +170,125 @@ export class SessionImpact {
     return needs && status !== 'T' && !this.#role.observing ? needsBlock() : null;
   }
 
+  /** Whether what one of these texts turns out to change may have to be approved, and the text run again then. */
+  mayBeHeld(texts: readonly JudgedText[]): boolean {
+    return (
+      this.#mayHold &&
+      texts.some(
+        ({ statements, executes }) =>
+          executes.length > 0 || statements.some(({ measuring }) => measuring !== null),
+      )
+    );
+  }
+
+  get #mayHold(): boolean {
+    return mayHold(this.#role.scope.role) && !this.#role.observing;
+  }
+
   /** How a run is counted. */
-  guard(measuring: Measuring, run: Run): Guard {
-    this.#scopes.set(run, measuring.scope);
-    return { count: COUNTS[measuring.scope], copyIn: measuring.copies, preview: false };
+  guard(
+    { scope, copies }: Measuring,
+    run: Run,
+    { sql, trial, approved }: Pick<Guarded, 'sql' | 'trial' | 'approved'>,
+  ): Guard {
+    this.#guarded.set(run, { scope, sql, trial, approved });
+    const preview = !copies && (trial || this.#mayHold);
+    return { count: COUNTS[scope], copyIn: copies, preview };
   }
 
   /** A guarded execution came to its end, and what the server counts has been read. */
-  counted(execution: Execution | null, ending: Ending, before: Counts, after: Counts): CountedAnswer {
+  counted(
+    execution: Execution | null,
+    ending: Ending,
+    before: Counts,
+    after: Counts,
+    undoable: boolean,
+  ): CountedAnswer {
     const run = execution as Run;
+    const guarded = this.#guarded.get(run) ?? UNKNOWN;
     const facts = run.record.facts;
     const earlier = this.#transaction?.impact ?? [];
     let impact: Impact;
     let id: string | null;
     try {
-      const scope = this.#scopes.get(run) ?? 'all';
       const reading = readingOf(after);
-      impact = impactOf(scope, readingOf(before), reading, tagOf(facts, ending));
+      impact = impactOf(guarded.scope, readingOf(before), reading, tagOf(facts, ending));
       id = reading.transaction;
     } catch (error) {
       if (!(error instanceof ImpactError)) throw error;
       return this.#unmeasured(run, ending, error.message);
     }
-    const { scope } = this.#role;
-    const matches = judgeImpact(scope.role, {
-      subject: subjectOf(facts, run.record.operation),
-      role: scope.role.name,
-      statement: impact,
-      transaction: sum(earlier, impact),
-    });
+    const matches = this.#matches(run, impact, sum(earlier, impact), guarded);
     const decisive = matches[0] ?? null;
-    const refusal =
-      decisive === null || this.#role.observing || decisive.action === 'warn'
-        ? null
-        : impactRefusal(matches, decisive, run.decision);
-    this.#record(run, ending, { impact, transaction: id, matches, refusal });
+    const word = this.#word(decisive, guarded, undoable);
+    const refusal = word === 'refuse' ? this.#refusal(matches, decisive, run.decision) : null;
+    this.#record(run, ending, { impact, transaction: id, matches, refusal, undone: word === 'undo' });
     if (refusal !== null) return { kind: 'refuse', refusal };
-    this.#keep(run, impact, id);
+    if (word === 'undo') {
+      this.#trial = { measured: { by: 'preview', tables: impact, statements: [] }, matches };
+      return { kind: 'undo' };
+    }
+    this.#keep(run, impact, id, guarded.sql);
     const warns = decisive?.action === 'warn' && !this.#role.observing;
     return { kind: 'pass', notice: warns ? impactWarning(decisive, run.decision) : null };
   }
 
+  /** What the rules say of what was counted, and whether it may be committed at all without people. */
+  #matches(run: Run, impact: Impact, transaction: Impact, { approved }: Guarded): readonly Match[] {
+    const { role } = this.#role.scope;
+    const all = judgeImpact(role, {
+      subject: subjectOf(run.record.facts, run.record.operation),
+      role: role.name,
+      statement: impact,
+      transaction,
+    });
+    // What is not in a block is committed with the statement.
+    if (this.#heldAtCommit && this.#status === 'I' && total(impact) > 0)
+      all.push(atCommit(role.name, impact, true));
+    if (approved === null) return strictestFirst(all);
+    if (within(impact, approved, toleranceOf(role)))
+      return strictestFirst(all.filter(({ action }) => action !== 'hold'));
+    return strictestFirst([exceeds(subjectOf(run.record.facts, run.record.operation)), ...all]);
+  }
+
+  #word(decisive: Match | null, { trial }: Guarded, undoable: boolean): 'pass' | 'refuse' | 'undo' {
+    if (this.#role.observing) return 'pass';
+    switch (decisive?.action) {
+      case 'deny':
+        return 'refuse';
+      case 'hold':
+        return undoable && this.#unheld === null ? 'undo' : 'refuse';
+      case 'confirm':
+        if (!this.#confirmed()) return 'refuse';
+        break;
+      case undefined:
+      case 'allow':
+      case 'warn':
+        break;
+    }
+    if (!trial) return 'pass';
+    return undoable ? 'undo' : 'refuse';
+  }
+
+  /** Why nothing of this role can be held; null: it can. */
+  get #unheld(): string | null {
+    const { role, policy } = this.#role.scope;
+    return cannotBeHeld(role, policy.approvers, this.#user);
+  }
+
+  #refusal(matches: readonly Match[], decisive: Match | null, decision: string): Refusal {
+    if (decisive === null) return cannotBeTried(decision);
+    return impactRefusal(matches, decisive, decision, {
+      unheld: decisive.action === 'hold' ? (this.#unheld ?? CANNOT_BE_UNDONE) : null,
+      environment: decisive.action === 'confirm' ? this.#environment : null,
+    });
+  }
+
   #unmeasured(run: Run, ending: Ending, why: string): CountedAnswer {
     const refusal = this.#role.observing ? null : unmeasured(why, run.decision);
-    this.#record(run, ending, { impact: null, transaction: null, matches: [], refusal });
+    this.#record(run, ending, { impact: null, transaction: null, matches: [], refusal, undone: false });
     if (refusal !== null) return { kind: 'refuse', refusal };
-    this.#keep(run, [], null);
+    this.#keep(run, [], null, '');
     return { kind: 'pass', notice: null };
   }
 
@@ -141,18 +300,21 @@ export class SessionImpact {
       readonly transaction: string | null;
       readonly matches: readonly Match[];
       readonly refusal: Refusal | null;
+      readonly undone: boolean;
     },
   ): void {
     const { refusal, ...rest } = counted;
     this.#recorder.counted(run, ending, { ...rest, sqlstate: refusal?.sqlstate ?? null }, this.#clock());
   }
 
-  #keep(run: Run, impact: Impact, id: string | null): void {
-    this.#transaction ??= { impact: [], id: null, decisions: [], failed: false };
+  #keep(run: Run, impact: Impact, id: string | null, sql: string): void {
+    this.#transaction ??= { impact: [], id: null, decisions: [], statements: [], failed: false };
     const transaction = this.#transaction;
     transaction.impact = sum(transaction.impact, impact);
     transaction.id = id ?? transaction.id;
     transaction.decisions.push(run.decision);
+    if (total(impact) > 0 && transaction.statements.length < MOST_STATEMENTS)
+      transaction.statements.push(sql.slice(0, MOST_CHARACTERS));
   }
 
   // ---------------------------------------------------------------- the transaction
@@ -173,6 +335,7 @@ export class SessionImpact {
 
   /** The server has reported ReadyForQuery with this status. */
   requestEnded(status: TransactionStatus): void {
+    this.#status = status;
     const transaction = this.#transaction;
     if (transaction === null) return;
     if (status === 'E') transaction.failed = true;
@@ -192,13 +355,18 @@ export class SessionImpact {
     if (transaction !== null) this.#recordEnd(transaction, rolledBack ? 'rolled_back' : 'committed');
   }
 
-  #recordEnd(
-    { impact, id, decisions }: Transaction,
-    result: 'committed' | 'rolled_back' | 'unknown',
-  ): void {
+  #recordEnd({ impact, id, decisions }: Transaction, result: 'committed' | 'rolled_back' | 'unknown'): void {
     if (total(impact) === 0) return;
     this.#recorder.transactionEnd({ transaction: id, decisions, impact, result });
   }
+}
+
+/** A run of which nothing is known is looked at most closely. */
+const UNKNOWN: Guarded = { scope: 'all', sql: '', trial: false, approved: null };
+
+/** Whether a text commits what its transaction has done; a ROLLBACK PREPARED or COMMIT PREPARED is another's. */
+function commits({ statements }: JudgedText): boolean {
+  return statements.some(({ operation }) => operation === 'commit' || operation === 'prepare_transaction');
 }
 
 /** Operations that end a transaction, whether or not another one begins at once. */

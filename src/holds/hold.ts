@@ -53,6 +53,26 @@ export interface HeldRelation extends RelationUse {
   readonly estimatedRows: number | null;
 }
 
+/** Rows of one table that were changed. */
+export interface HeldImpact {
+  readonly schema: string;
+  readonly name: string;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  /** About how many rows the table had; null: not known. */
+  readonly rows: number | null;
+}
+
+/** What was really changed, as the server counted it. */
+export interface Measured {
+  /** `preview`: the statement was run and undone. `transaction`: what the transaction has changed that is to be committed. */
+  readonly by: 'preview' | 'transaction';
+  readonly tables: readonly HeldImpact[];
+  /** The statements of the transaction that changed something, in their order; of a preview none. */
+  readonly statements: readonly string[];
+}
+
 export type HeldMatch = Pick<Match, 'rule' | 'action' | 'message' | 'hint' | 'detail'>;
 
 /** What would run, as whom and where: what approvers decide about. */
@@ -87,6 +107,8 @@ export interface Subject {
   /** Strictest first. */
   readonly matches: readonly HeldMatch[];
   readonly relations: readonly HeldRelation[];
+  /** null: nothing was measured. */
+  readonly measured: Measured | null;
   /** `wait`: the statement waits on the wire. `ticket`: it was refused, and passes once when it comes again after the approval. */
   readonly style: HoldSetting['style'];
 }

@@ -104,7 +104,7 @@ export function readingOf(rows: readonly Row[]): Reading {
 
 function tableOf(oid: string, row: Row): CountedTable {
   const [, schema, name, persistence, inserted, updated, deleted, known, file] = row;
-  if (schema == null || name == null || file == null) throw new ImpactError('a row is not whole');
+  if (!schema || !name || !file) throw new ImpactError('a row is not whole');
   return {
     oid,
     schema,
@@ -113,7 +113,7 @@ function tableOf(oid: string, row: Row): CountedTable {
     inserted: count(inserted),
     updated: count(updated),
     deleted: count(deleted),
-    rows: known == null ? null : Math.round(Number(known)),
+    rows: known === null || known === undefined ? null : Math.round(Number(known)),
     file,
   };
 }

@@ -107,6 +107,26 @@ export function total(impact: Impact): number {
   return impact.reduce((sum, table) => sum + changed(table), 0);
 }
 
+/**
+ * Whether a run stayed within what was approved: of nothing more than that and a tolerance, in no other table.
+ * @param percent the tolerance; of small numbers it is at least nothing, never a row
+ */
+export function within(run: Impact, approved: readonly Approved[], percent: number): boolean {
+  const most = (rows: number): number => Math.floor(rows * (1 + percent / 100));
+  return run.every((table) => {
+    const known = approved.find(({ schema, name }) => schema === table.schema && name === table.name);
+    return (
+      known !== undefined &&
+      table.inserted <= most(known.inserted) &&
+      table.updated <= most(known.updated) &&
+      table.deleted <= most(known.deleted)
+    );
+  });
+}
+
+/** What was approved of one table. */
+export type Approved = Pick<TableImpact, 'schema' | 'name' | 'inserted' | 'updated' | 'deleted'>;
+
 /** Both together, table by table. */
 export function sum(a: Impact, b: Impact): Impact {
   const tables = new Map(a.map((table) => [keyOf(table), table]));

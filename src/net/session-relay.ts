@@ -312,7 +312,8 @@ export class SessionRelay {
 
   /** The client's end is the server's, too, as soon as everything has left. */
   #passOnEnd(): void {
-    if (this.#clientEnded && this.#outgoing.waiting === 0 && !this.#conversation.counting) this.#upstream.end();
+    if (this.#clientEnded && this.#outgoing.waiting === 0 && !this.#conversation.counting)
+      this.#upstream.end();
   }
 
   #writeUpstream(chunks: readonly Buffer[]): void {

@@ -45,19 +45,31 @@ const PREPARES_ONLY: ReadonlySet<string> = new Set(['prepare', 'declare']);
 const ENDS_TRANSACTION: ReadonlySet<string> = new Set(['call', 'commit', 'rollback']);
 
 /** The rules of a role that go by what is counted. */
-export function measuringRules(role: Role): readonly ActiveRule[] {
+function measuringRules(role: Role): readonly ActiveRule[] {
   return activeRules(role).filter(({ rule, action }) => rule.measure !== undefined && action !== 'allow');
+}
+
+/** Whether what the statements of a role do is counted. */
+export function measures(role: Role): boolean {
+  return role.hold?.atCommit === true || measuringRules(role).length > 0;
+}
+
+/** Whether what is counted may have to be approved, and the statement undone until then. */
+export function mayHold(role: Role): boolean {
+  return (
+    role.hold !== undefined &&
+    (role.hold.atCommit || measuringRules(role).some(({ action }) => action === 'hold'))
+  );
 }
 
 /** What it takes to count what a statement does for a role; null: it changes no rows, or nobody asks. */
 export function measuringOf(role: Role, facts: StatementFacts, context: JudgingScope): Measuring | null {
-  if (measuringRules(role).length === 0 || PREPARES_ONLY.has(facts.operation)) return null;
+  if (!measures(role) || PREPARES_ONLY.has(facts.operation)) return null;
   const { actions, effects } = facts;
   const copies = actions.some(({ operation }) => operation === 'copy_from');
   const runsBody = actions.some(({ operation }) => operation === 'do' || operation === 'call');
   const opaque = effects.includes('opaque');
-  const needsBlock =
-    runsBody && (opaque || actions.some(({ operation }) => ENDS_TRANSACTION.has(operation)));
+  const needsBlock = runsBody && (opaque || actions.some(({ operation }) => ENDS_TRANSACTION.has(operation)));
   if (runsBody || opaque || actions.some(({ operation }) => CHANGES_TABLES.has(operation))) {
     return { scope: 'all', needsBlock, copies };
   }
@@ -68,7 +80,7 @@ export function measuringOf(role: Role, facts: StatementFacts, context: JudgingS
 
 /** A statement that could not be read may do anything. */
 export function measuringOfUnread(role: Role): Measuring | null {
-  return measuringRules(role).length === 0 ? null : { scope: 'all', needsBlock: true, copies: false };
+  return !measures(role) ? null : { scope: 'all', needsBlock: true, copies: false };
 }
 
 /** Functions that the policy lists as safe may write all the same, and are counted. */
@@ -88,9 +100,18 @@ function mayWrite(statement: StatementFacts, context: JudgingScope): boolean {
   return volatileCalls(subject, []).length > 0;
 }
 
-/** Everything that the rules of a role say of what was counted, strictest first. */
-export function judgeImpact(role: Role, measured: MeasuredSubject): readonly Match[] {
-  const matches = measuringRules(role).flatMap(({ rule, action, options }): Match[] => {
+/** By how many percent a run may do more than what was approved, where no rule says. */
+const TOLERANCE_PERCENT = 10;
+
+/** The percent by which a run may do more of anything than what was approved. */
+export function toleranceOf(role: Role): number {
+  const named = measuringRules(role).map(({ options }) => options['tolerance']);
+  return named.find((value) => typeof value === 'number') ?? TOLERANCE_PERCENT;
+}
+
+/** Everything that the rules of a role say of what was counted. */
+export function judgeImpact(role: Role, measured: MeasuredSubject): Match[] {
+  return measuringRules(role).flatMap(({ rule, action, options }): Match[] => {
     try {
       return (rule.measure?.(measured, options) ?? []).map((finding) => ({
         rule: rule.id,
@@ -114,5 +135,9 @@ export function judgeImpact(role: Role, measured: MeasuredSubject): readonly Mat
       ];
     }
   });
-  return matches.sort((a, b) => VERDICTS.indexOf(b.action) - VERDICTS.indexOf(a.action));
+}
+
+/** Matches strictest first; among equals the order they came in. */
+export function strictestFirst(matches: readonly Match[]): readonly Match[] {
+  return [...matches].sort((a, b) => VERDICTS.indexOf(b.action) - VERDICTS.indexOf(a.action));
 }

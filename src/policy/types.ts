@@ -32,6 +32,8 @@ export interface HoldSetting {
   /** Style `ticket`: how long after its approval the statement passes. */
   readonly ticketTtlMs: number;
   readonly style: 'wait' | 'ticket';
+  /** A transaction that changed something is held when it wants to commit. */
+  readonly atCommit: boolean;
 }
 
 export interface Role {

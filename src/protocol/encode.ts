@@ -5,7 +5,13 @@
  */
 import { serialize } from 'pg-protocol';
 import type { Refusal } from '../errors.js';
-import { BACKEND, CANCEL_REQUEST_CODE, FRONTEND, NEGOTIATE_SSL_CODE, PG_PROTOCOL_MAJOR } from './constants.js';
+import {
+  BACKEND,
+  CANCEL_REQUEST_CODE,
+  FRONTEND,
+  NEGOTIATE_SSL_CODE,
+  PG_PROTOCOL_MAJOR,
+} from './constants.js';
 import type { TransactionStatus } from './constants.js';
 
 function message(type: number, body: Buffer): Buffer {

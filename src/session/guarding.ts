@@ -171,9 +171,7 @@ export class Guarding {
     }
     this.#begin(batch, guard, execution, undoable, inBlock);
     batch.bytes.push(Buffer.from(message));
-    batch.replies.push(
-      reply(undoable ? 'preview_execute' : 'guarded_execute', { execution, changes }),
-    );
+    batch.replies.push(reply(undoable ? 'preview_execute' : 'guarded_execute', { execution, changes }));
     if (guard.copyIn) batch.bytes.push(FLUSH);
     else this.#countAgain(batch, this.#current);
     return this.#push(batch);
@@ -202,13 +200,7 @@ export class Guarding {
     return this.#current !== null;
   }
 
-  #begin(
-    batch: Batch,
-    guard: Guard,
-    execution: Execution | null,
-    undoable: boolean,
-    inBlock: boolean,
-  ): void {
+  #begin(batch: Batch, guard: Guard, execution: Execution | null, undoable: boolean, inBlock: boolean): void {
     this.used = true;
     this.#atHand = true;
     this.#current = {

@@ -63,7 +63,11 @@ export type CountedAnswer =
 export type QueryAnswer =
   | { readonly kind: 'pass'; readonly statements: readonly PassedStatement[]; readonly notice: Notice | null }
   /** It passes, and the statements run one by one, so that what they do can be counted. */
-  | { readonly kind: 'carry'; readonly statements: readonly CarriedStatement[]; readonly notice: Notice | null }
+  | {
+      readonly kind: 'carry';
+      readonly statements: readonly CarriedStatement[];
+      readonly notice: Notice | null;
+    }
   | { readonly kind: 'refuse'; readonly refusal: Refusal }
   /** Not known yet. The conversation keeps the message and asks again after resume(). */
   | { readonly kind: 'wait' };
@@ -76,8 +80,10 @@ export type MessageAnswer =
       /** Parse and Bind: what the new name will mean. */
       readonly meaning: Meaning | null;
       readonly notice: Notice | null;
-      /** Execute: what it does is to be counted. Bind: what is executed of it will be. */
+      /** Execute: what it does is to be counted. */
       readonly guard?: Guard | null;
+      /** Bind: what is executed of it may be undone, so that it must be bound again. */
+      readonly again?: boolean;
     }
   | { readonly kind: 'refuse'; readonly refusal: Refusal }
   | { readonly kind: 'wait' };

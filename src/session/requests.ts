@@ -228,7 +228,7 @@ export class Requests implements ClientMessages {
     const answer = this.#gate.bind(meanings, statement, bytes, parametersStart, parametersEnd);
     if (answer.kind === 'pass' && this.#namesFull())
       return this.refuseMessage(namesRefusal(this.#state.names));
-    if (answer.kind === 'pass' && answer.guard?.preview === true)
+    if (answer.kind === 'pass' && answer.again === true)
       this.#guarding.bound(portal, bytes.subarray(start - 5, end));
     return this.#answered('bind', answer, (meaning) => ({
       kind: 'define_portal',

@@ -3,11 +3,11 @@
  * is used for the sessions of others.
  */
 import { randomBytes } from 'node:crypto';
-import { loadModule, parse } from 'libpg-query';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeCatalog } from '../../src/catalog/decode.js';
 import { CATALOG_QUERY } from '../../src/catalog/queries.js';
 import { createDatabase, withClient, type TestDatabase } from '../support/postgres.js';
+import { lookedUp } from '../support/looked-up.js';
 import { catalogRows, RICH_ROWS, RICH_SCHEMA } from './rich-schema.js';
 
 let database: TestDatabase;
@@ -18,57 +18,6 @@ beforeAll(async () => {
 afterAll(() => database.drop());
 
 describe('the text', () => {
-  interface Node {
-    readonly [field: string]: unknown;
-  }
-  const isNode = (value: unknown): value is Node => typeof value === 'object' && value !== null;
-
-  function each(value: unknown, visit: (kind: string, node: Node) => void): void {
-    if (!isNode(value)) return;
-    for (const [field, inner] of Object.entries(value)) {
-      if (isNode(inner) && !Array.isArray(inner)) visit(field, inner);
-      each(inner, visit);
-    }
-  }
-  const spelled = (parts: unknown): string =>
-    (Array.isArray(parts) ? parts : [])
-      .map((part: { String?: { sval?: string } }) => part.String?.sval ?? '?')
-      .join('.');
-
-  /** What PostgreSQL would look up in search_path. */
-  async function lookedUp(sql: string): Promise<{ names: string[]; met: number }> {
-    await loadModule();
-    const tree: unknown = await parse(sql);
-    const own = new Set<unknown>();
-    each(tree, (kind, node) => {
-      if (kind === 'CommonTableExpr') own.add(node['ctename']);
-    });
-    const found: string[] = [];
-    let met = 0;
-    each(tree, (kind, node) => {
-      const name =
-        kind === 'FuncCall'
-          ? spelled(node['funcname'])
-          : kind === 'TypeName' || kind === 'typeName'
-            ? spelled(node['names'])
-            : kind === 'CollateClause'
-              ? spelled(node['collname'])
-              : kind === 'A_Expr'
-                ? `${String(node['kind'])} ${spelled(node['name'])}`
-                : kind === 'RangeVar' && !own.has(node['relname'])
-                  ? `${String(node['schemaname'])}.${String(node['relname'])}`
-                  : kind === 'CaseExpr' && node['arg'] !== undefined
-                    ? 'CASE x WHEN'
-                    : kind === 'JoinExpr' && (node['usingClause'] !== undefined || node['isNatural'] === true)
-                      ? 'JOIN … USING'
-                      : null;
-      if (name === null) return;
-      met += 1;
-      if (!/^(AEXPR_OP(_ANY|_ALL)? )?pg_catalog\./.test(name)) found.push(name);
-    });
-    return { names: found, met };
-  }
-
   it('names everything with pg_catalog that search_path could mean otherwise', async () => {
     const { names, met } = await lookedUp(CATALOG_QUERY);
     expect(names).toEqual([]);

@@ -50,6 +50,7 @@ export function subject(more: Partial<Subject> = {}): Subject {
     inTransaction: null,
     matches: [{ rule: 'drop-table', action: 'hold', message: 'DROP TABLE removes a table.', hint: null }],
     relations: [{ schema: null, name: 'orders', mode: 'ddl', estimatedRows: 1_200_000 }],
+    measured: null,
     style: 'wait',
     ...more,
   };

@@ -98,7 +98,9 @@ export async function startImpact(purpose: string, policy: string): Promise<Impa
     database,
     holdfast,
     user,
-    reset: () => withClient(async (client) => void (await client.query(ROWS)), database.name),
+    reset: async () => {
+      await withClient((client) => client.query(ROWS), database.name);
+    },
     data: () => ground.rows(DATA),
     rows: (sql) =>
       withClient(async (client) => {

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import type { Catalog } from '../../src/catalog/catalog.js';
+import type { Impact } from '../../src/impact/impact.js';
 import { RULES, ruleById } from '../../src/policy/registry.js';
 import type { Rule, RuleFinding } from '../../src/policy/rule.js';
 import { analyze, loadParser } from '../../src/sql/analyze.js';
@@ -40,6 +41,11 @@ function schema(rule: Rule): Catalog | null {
 function findings(rule: Rule, sql: string): RuleFinding[] {
   const analysis = analyze(sql);
   if (analysis.kind !== 'statements') throw new Error(`${sql}: ${analysis.kind}: ${analysis.message}`);
+  if (rule.measure !== undefined) {
+    const impact = countedIn(sql);
+    const measured = { subject: sql, role: 'app', statement: impact, transaction: impact };
+    return [...rule.measure(measured, options(rule))];
+  }
   const catalog = schema(rule);
   return analysis.statements.flatMap((statement, index) => [
     ...rule.check(
@@ -57,6 +63,25 @@ function findings(rule: Rule, sql: string): RuleFinding[] {
   ]);
 }
 
+/** What the comment behind an example says that the server counted: `account -300 of 300, user +2`. */
+function countedIn(sql: string): Impact {
+  const said = sql.split(' -- ')[1];
+  if (said === undefined) throw new Error(`${sql} does not say what was counted`);
+  return said.split(', ').map((table) => {
+    const [, name = '', sign = '', rows = '', of] = /^(\w+) ([-~+])(\d+)(?: of (\d+))?$/.exec(table) ?? [];
+    const count = (which: string): number => (sign === which ? Number(rows) : 0);
+    return {
+      schema: 'public',
+      name,
+      inserted: count('+'),
+      updated: count('~'),
+      deleted: count('-'),
+      rows: of === undefined ? null : Number(of),
+      emptied: false,
+    };
+  });
+}
+
 beforeAll(loadParser);
 
 describe.each(RULES.map((rule) => [rule.id, rule] as const))('%s', (id, rule) => {
@@ -66,7 +91,8 @@ describe.each(RULES.map((rule) => [rule.id, rule] as const))('%s', (id, rule) =>
     expect(page(rule)).toContain(`Default action: ${rule.defaultAction ?? 'none'}`);
     expect(examples(rule, 'Matches').length).toBeGreaterThan(0);
     expect(examples(rule, 'Does not match').length).toBeGreaterThan(0);
-    for (const option of Object.keys(rule.options.shape)) expect(page(rule)).toContain(`| \`${option}\` |`);
+    for (const option of Object.keys(rule.options.shape))
+      expect(page(rule)).toMatch(new RegExp(`\\| \`${option}\` +\\|`));
   });
 
   it.each(examples(rule, 'Matches'))('matches %s', (sql) => {

@@ -111,6 +111,25 @@ const relation = z.object({
   estimated_rows: z.number().nullable(),
 });
 
+const impact = z.object({
+  measured: z.enum(['preview', 'transaction']).meta({
+    description:
+      'preview: the statement was run and undone; transaction: what the transaction that is to be committed has changed',
+  }),
+  tables: z.array(
+    z.object({
+      schema: z.string(),
+      name: z.string(),
+      inserted: count,
+      updated: count,
+      deleted: count,
+      percent: z.number().nullable().meta({
+        description: 'updated and deleted rows in percent of the table; null: its size is not known',
+      }),
+    }),
+  ),
+});
+
 export const holdSchema = z.object({
   ...summaryShape,
   decision: z.string().meta({ description: 'its id in the audit log' }),
@@ -125,6 +144,12 @@ export const holdSchema = z.object({
   transaction: z.object({ since: instant, statements: count }).nullable(),
   matches: z.array(match),
   relations: z.array(relation),
+  impact: impact
+    .nullable()
+    .meta({ description: 'what it really changed when it was tried; null: not measured' }),
+  statements: z
+    .array(z.string())
+    .meta({ description: 'of a transaction that is to be committed, the statements that changed something' }),
   votes: z.array(vote),
   approved_at: instant.nullable(),
   closed_at: instant.nullable(),

@@ -1,6 +1,6 @@
 /** Holds as the API shows them to one approver. */
 import { approvalsGiven } from '../../holds/hold.js';
-import type { Hold } from '../../holds/hold.js';
+import type { Hold, Measured } from '../../holds/hold.js';
 import { voteRejection } from '../../holds/life-cycle.js';
 import type { Approver } from '../../policy/types.js';
 import { needsCode } from './one-time-codes.js';
@@ -83,6 +83,8 @@ export function holdView(hold: Hold, caller: Approver, now: number): HoldView {
       mode,
       estimated_rows: estimatedRows,
     })),
+    impact: subject.measured === null ? null : impactView(subject.measured),
+    statements: [...(subject.measured?.statements ?? [])],
     votes: hold.votes.map(({ approver, choice, reason, at }) => ({
       approver,
       choice,
@@ -93,6 +95,27 @@ export function holdView(hold: Hold, caller: Approver, now: number): HoldView {
     closed_at: hold.closedAt === null ? null : instant(hold.closedAt),
     withdrawal: hold.withdrawal,
   };
+}
+
+function impactView({ by, tables }: Measured): NonNullable<HoldView['impact']> {
+  return {
+    measured: by,
+    tables: tables.map(({ schema, name, inserted, updated, deleted, rows }) => ({
+      schema,
+      name,
+      inserted,
+      updated,
+      deleted,
+      percent: percentOf(updated + deleted, rows),
+    })),
+  };
+}
+
+/** Of a table that is said to be empty, or smaller than what was changed of it, all. */
+function percentOf(changed: number, rows: number | null): number | null {
+  if (changed === 0) return 0;
+  if (rows === null) return null;
+  return rows <= changed ? 100 : Number(((changed / rows) * 100).toPrecision(3));
 }
 
 export function whoamiView(approver: Approver): WhoamiView {
