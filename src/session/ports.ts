@@ -63,7 +63,11 @@ export type CountedAnswer =
 export type QueryAnswer =
   | { readonly kind: 'pass'; readonly statements: readonly PassedStatement[]; readonly notice: Notice | null }
   /** It passes, and the statements run one by one, so that what they do can be counted. */
-  | { readonly kind: 'carry'; readonly statements: readonly CarriedStatement[]; readonly notice: Notice | null }
+  | {
+      readonly kind: 'carry';
+      readonly statements: readonly CarriedStatement[];
+      readonly notice: Notice | null;
+    }
   | { readonly kind: 'refuse'; readonly refusal: Refusal }
   /** Not known yet. The conversation keeps the message and asks again after resume(). */
   | { readonly kind: 'wait' };
