@@ -29,7 +29,8 @@ import { Outcomes } from './outcomes.js';
 import type { ConversationPorts } from './ports.js';
 import { Requests } from './requests.js';
 import { ServerStream } from './server-stream.js';
-import { reply } from './replies.js';
+import { isSync, reply } from './replies.js';
+import type { Reply } from './replies.js';
 import { ConversationState } from './state.js';
 
 export interface ConversationLimits {
@@ -158,7 +159,8 @@ export class Conversation {
 
   /** The gate can answer now what it answered `wait` to. */
   resume(): void {
-    if (this.#state.over) return;
+    // What waits for the server is not for the gate to answer.
+    if (this.#state.over || this.#guarding.waiting) return;
     try {
       this.#client.resume();
     } catch (error) {
@@ -218,28 +220,25 @@ export class Conversation {
     this.#copyIn.forgetUnsent();
     const before = this.#state.mode;
     const unsent = this.#state.replies.cutTail(mark);
+    const underWay = this.#guarding.lost(unsent);
+    // What was counted must not be committed without its record. A Sync that has left had it.
+    let uncommitted = this.#guarding.uncommitted && !this.#state.replies.holdsGroup;
     let skipping = false;
-    if (this.#guarding.lost(unsent)) {
-      // A part of a Query that is carried: the whole of it fails, and its Sync is Holdfast's to send.
-      for (const item of unsent) this.#outcomes.abandon(item);
-      this.#requests.refuseMessage(this.#ports.gate.unrecorded());
-      this.#state.mode = 'ready';
-      this.#state.replies.push(reply('carried_sync'));
-      this.#ports.toServer(Buffer.concat([this.#requests.replacement, SYNC]));
-      if (this.#guarding.takeResolved()) this.#client.resume();
-      return;
-    }
+    /** Within a Query that is carried: the whole of it fails, and its Sync is Holdfast's to send. */
+    let inString = false;
     for (const item of unsent) {
       this.#outcomes.abandon(item);
-      if (item.kind === 'sync') {
-        if (!skipping && this.#guarding.uncommitted) {
-          // What was counted must not be committed without its record.
-          this.#requests.refuseMessage(this.#ports.gate.unrecorded());
-          this.#ports.toServer(this.#requests.replacement);
-        }
+      if (item.ofString) {
+        if (skipping) continue;
+        if (!inString) this.#refuseUnsent(item.refusal);
+        inString = item.kind !== 'carried_sync';
+        uncommitted = false;
+        if (!inString) this.#sendSync(item);
+      } else if (item.kind === 'sync') {
+        if (!skipping && uncommitted) this.#refuseUnsent(null);
         skipping = false;
-        this.#state.replies.push(item);
-        this.#ports.toServer(SYNC);
+        uncommitted = false;
+        this.#sendSync(item);
       } else if (!skipping && item.kind !== 'end_copy') {
         const refusal = item.refusal ?? this.#ports.gate.unrecorded();
         const simple =
@@ -247,14 +246,30 @@ export class Conversation {
         if (simple) this.#requests.refuseQuery(refusal);
         else this.#requests.refuseMessage(refusal);
         skipping = !simple;
+        uncommitted = false;
         this.#ports.toServer(this.#requests.replacement);
       }
     }
+    if (inString) this.#sendSync(reply('carried_sync'));
+    if (uncommitted && !underWay && before === 'ready') {
+      this.#refuseUnsent(null);
+      skipping = true;
+    }
     if (skipping) this.#state.mode = 'skipping';
     // Without a Sync among them, what the server has read before decides.
-    else this.#state.mode = unsent.some(({ kind }) => kind === 'sync') ? 'ready' : before;
+    else this.#state.mode = inString || unsent.some(isSync) ? 'ready' : before;
     this.#client.dropRest();
     if (this.#guarding.takeResolved()) this.#client.resume();
+  }
+
+  #refuseUnsent(refusal: Refusal | null): void {
+    this.#requests.refuseMessage(refusal ?? this.#ports.gate.unrecorded());
+    this.#ports.toServer(this.#requests.replacement);
+  }
+
+  #sendSync(item: Reply): void {
+    this.#state.replies.push(item);
+    this.#ports.toServer(SYNC);
   }
 
   /** Tells the client `notice`, as soon as no message of the server's is under way to it. */

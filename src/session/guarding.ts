@@ -12,8 +12,9 @@
  */
 import type { Refusal } from '../errors.js';
 import { errorFields, textColumns } from '../protocol/backend.js';
-import { close, flush, noticeResponse, sync } from '../protocol/encode.js';
+import { flush, noticeResponse, sync } from '../protocol/encode.js';
 import type { Notice } from '../protocol/encode.js';
+import { KeptBinds } from './kept-binds.js';
 import {
   CARRIED_EXECUTE,
   carry,
@@ -25,7 +26,6 @@ import {
   undoSince,
 } from './own-messages.js';
 import type { Batch } from './own-messages.js';
-import type { TransactionStatus } from '../protocol/constants.js';
 import type { CarriedStatement, ConversationPorts, Counts, Ending, Execution, Guard } from './ports.js';
 import { FAILING_EXECUTE } from './provoked.js';
 import { reply } from './replies.js';
@@ -37,8 +37,6 @@ const SYNC = sync();
 const NO_BYTES = Buffer.alloc(0);
 /** Of what an execution that may be undone returns, bytes that are kept until it has been counted. */
 const WITHHELD_LIMIT = 1_048_576;
-/** Bytes of Binds that are kept so that they can be repeated. */
-const BINDS_LIMIT = 1_048_576;
 
 /** One execution under way. */
 interface Current {
@@ -50,10 +48,13 @@ interface Current {
   countedAgain: boolean;
   readonly counts: [(readonly (string | null)[])[], (readonly (string | null)[])[]];
   readonly savepoint: boolean;
+  /** The portals that must be made again when it has been undone. */
+  readonly portals: readonly string[];
   /** It can be undone as if it had never been sent. */
   readonly undoable: boolean;
   withheld: Buffer[];
   withheldBytes: number;
+  /** How it ended; null: it has not, or the gate has been told. */
   ending: Ending | null;
 }
 
@@ -67,8 +68,9 @@ export class Guarding {
   readonly #state: ConversationState;
   readonly #ports: Pick<ConversationPorts, 'gate' | 'toServer'>;
   readonly #prepared = new Set<string>();
-  readonly #binds = new Map<string, Buffer>();
-  #bindBytes = 0;
+  readonly #binds = new KeptBinds();
+  /** Place in the order of requests where what is under way begins: what fails before it may lie before a Sync. */
+  #from = 0;
   #current: Current | null = null;
   #carried: Carried | null = null;
   /** What reports the last statement of a string, until that is committed. */
@@ -79,8 +81,8 @@ export class Guarding {
   #done = false;
   /** The message at hand can be asked about again. */
   #resolved = false;
-  /** Portals of the group at hand are gone, because something was undone: they are bound again first. */
-  #rebind = false;
+  /** Portals that are gone, because something was undone: they are bound again before what comes next. */
+  #rebind: readonly string[] = [];
   #uncommitted = false;
   #inPlace: Buffer | null = null;
   #sent = false;
@@ -135,20 +137,52 @@ export class Guarding {
     return bytes;
   }
 
-  /** Prepared statements are dropped, ours among them. */
-  forgetPrepared(): void {
-    this.#prepared.clear();
+  /**
+   * A statement's name changes its meaning; null: all do. The names of Holdfast's own can be read in
+   * pg_prepared_statements, so the client may have meant one of them: it is prepared again before it counts anything.
+   */
+  statementChanged(name: string | null): void {
+    if (name === null) {
+      this.#prepared.clear();
+      return;
+    }
+    this.#prepared.delete(name);
+    this.#binds.statementChanged(name);
+  }
+
+  portalClosed(name: string): void {
+    this.#binds.portalClosed(name);
+  }
+
+  /** The client sent a Sync or a Query: what comes behind it is another transaction, or another command of it. */
+  groupEnded(): void {
+    this.#binds.clear();
+    this.#rebind = [];
   }
 
   // ---------------------------------------------------------------- from the client
 
-  /** Keeps a Bind, so that its portal can be made again. */
-  bound(portal: string, message: Buffer): void {
-    this.#bindBytes -= this.#binds.get(portal)?.length ?? 0;
-    this.#binds.delete(portal);
-    if (this.#bindBytes + message.length > BINDS_LIMIT) return;
-    this.#bindBytes += message.length;
-    this.#binds.set(portal, Buffer.from(message));
+  /** A Bind was passed on. @param message it, to be kept so that its portal can be made again; null: that will not be needed */
+  bound(portal: string, statement: string, message: Buffer | null): void {
+    this.#binds.bound(portal, statement, message);
+  }
+
+  /** What makes portals again that are gone, before a message that is not counted itself. @returns the bytes, null: nothing */
+  takeRebind(): Buffer | null {
+    if (this.#rebind.length === 0) return null;
+    const batch: Batch = { bytes: [], replies: [] };
+    this.#repeatBinds(batch);
+    return this.#push(batch);
+  }
+
+  #repeatBinds(batch: Batch): void {
+    this.#binds.repeat(batch, this.#rebind);
+    this.#rebind = [];
+  }
+
+  /** Where the transaction stands is known, and not what an answer under way may change. */
+  get #settled(): boolean {
+    return !this.#state.replies.groupOutstanding;
   }
 
   /** An Execute, `message`, is sent among what counts its effect. @returns the bytes to send in its place */
@@ -159,17 +193,15 @@ export class Guarding {
     changes: Reply['changes'],
   ): Buffer {
     const inBlock = this.#state.status === 'T';
+    // A savepoint gives back all portals but the one that ran since.
+    const portals = inBlock ? [portal] : this.#binds.all();
     // What a pipeline has run before, without a Sync, could not be told from it.
-    const undoable = guard.preview && this.#state.executed === 0 && this.#binds.has(portal);
+    const undoable =
+      this.#mayBeUndone(guard) && this.#state.executed === 0 && this.#binds.has(portal) && portals !== null;
     const batch: Batch = { bytes: [], replies: [] };
-    if (this.#rebind) {
-      this.#rebind = false;
-      for (const [name, again] of this.#binds) {
-        batch.bytes.push(close('P', name), again);
-        batch.replies.push(reply('own_close'), reply('rebind'));
-      }
-    }
-    this.#begin(batch, guard, execution, undoable, inBlock);
+    this.#from = this.#state.replies.places;
+    this.#repeatBinds(batch);
+    this.#begin(batch, guard, execution, undoable ? portals : null, inBlock);
     batch.bytes.push(Buffer.from(message));
     batch.replies.push(reply(undoable ? 'preview_execute' : 'guarded_execute', { execution, changes }));
     if (guard.copyIn) batch.bytes.push(FLUSH);
@@ -181,6 +213,7 @@ export class Guarding {
   query(statements: readonly CarriedStatement[]): Buffer {
     this.used = true;
     this.#atHand = true;
+    this.#from = this.#state.replies.places;
     this.#carried = { statements, next: 0 };
     return this.#carryOn(this.#carried);
   }
@@ -195,12 +228,30 @@ export class Guarding {
     return this.#push(batch);
   }
 
+  /**
+   * The copy data that is counted ends without CopyDone, so the server is about to fail it: what the client sends
+   * next waits for that. @returns whether there is any such
+   */
+  copyGivenUp(): boolean {
+    if (this.#current === null) return false;
+    this.#atHand = true;
+    return true;
+  }
+
   /** Whether a Sync within copy data is to be dropped: the server would ignore it, and what is counted behind it must be sure to be read. */
   get dropsSync(): boolean {
     return this.#current !== null;
   }
 
-  #begin(batch: Batch, guard: Guard, execution: Execution | null, undoable: boolean, inBlock: boolean): void {
+  #begin(
+    batch: Batch,
+    guard: Guard,
+    execution: Execution | null,
+    /** The portals to make again when it has been undone; null: it cannot be undone. */
+    portals: readonly string[] | null,
+    inBlock: boolean,
+  ): void {
+    const undoable = portals !== null;
     this.used = true;
     this.#atHand = true;
     this.#current = {
@@ -210,6 +261,7 @@ export class Guarding {
       countedAgain: false,
       counts: [[], []],
       savepoint: undoable && inBlock,
+      portals: portals ?? [],
       undoable,
       withheld: [],
       withheldBytes: 0,
@@ -231,8 +283,15 @@ export class Guarding {
     batch.bytes.push(FLUSH);
   }
 
+  #mayBeUndone({ preview, copyIn }: Guard): boolean {
+    return preview && !copyIn && this.#settled;
+  }
+
   #push({ bytes, replies }: Batch): Buffer {
-    for (const item of replies) this.#state.replies.push(item);
+    for (const item of replies) {
+      item.ofString = this.#carried !== null;
+      this.#state.replies.push(item);
+    }
     return Buffer.concat(bytes);
   }
 
@@ -250,16 +309,20 @@ export class Guarding {
       if (statement === undefined) break;
       carried.next += 1;
       const { guard, execution, changes, text } = statement;
-      carry(batch, text);
       if (guard === null) {
+        carry(batch, text);
+        // Nothing of Holdfast's stays prepared behind DEALLOCATE ALL.
+        for (const change of changes) this.#nameChanged(change);
         const last = carried.next === carried.statements.length;
         batch.bytes.push(CARRIED_EXECUTE);
         batch.replies.push(reply(last ? 'carried_last' : 'carried_execute', { execution, changes }));
         continue;
       }
       // What a string has begun already is undone with it, so only a statement that is all of it can be asked about again.
-      const undoable = guard.preview && carried.statements.length === 1;
-      this.#begin(batch, guard, execution, undoable, inBlock);
+      const undoable =
+        this.#mayBeUndone(guard) && this.#state.executed === 0 && carried.statements.length === 1;
+      carry(batch, text, undoable ? 'preview_describe' : 'carried_describe');
+      this.#begin(batch, guard, execution, undoable ? [] : null, inBlock);
       batch.bytes.push(CARRIED_EXECUTE);
       batch.replies.push(reply(undoable ? 'preview_execute' : 'guarded_execute', { execution, changes }));
       if (guard.copyIn) batch.bytes.push(FLUSH);
@@ -269,9 +332,16 @@ export class Guarding {
     endCarrying(batch);
     batch.bytes.push(SYNC);
     batch.replies.push(reply('carried_sync'));
+    const bytes = this.#push(batch);
     // All that is left of it is its end.
     this.#finish();
-    return this.#push(batch);
+    return bytes;
+  }
+
+  #nameChanged(change: Reply['changes'][number]): void {
+    if (change.kind === 'drop_all_statements') this.statementChanged(null);
+    else if (change.kind === 'define_statement' || change.kind === 'drop_statement')
+      this.statementChanged(change.name);
   }
 
   // ---------------------------------------------------------------- from the server
@@ -317,6 +387,7 @@ export class Guarding {
   }
 
   #decide(current: Current, ending: Ending): void {
+    current.ending = null;
     const [before, after] = current.counts as readonly [Counts, Counts];
     const answer = this.#ports.gate.counted(current.execution, ending, before, after, current.undoable);
     switch (answer.kind) {
@@ -342,6 +413,8 @@ export class Guarding {
     const batch: Batch = { bytes: [], replies: [] };
     if (current.savepoint) keepSince(batch);
     if (batch.bytes.length > 0) this.#send(this.#push(batch));
+    // A record of it waits to be written.
+    this.#sent = true;
     const carried = this.#carried;
     const shown = [...(notice === null ? [] : [noticeResponse(notice)]), ...current.withheld];
     if (carried !== null && carried.next === carried.statements.length) {
@@ -362,8 +435,13 @@ export class Guarding {
     this.#finish();
   }
 
-  #endOfString(batch: Batch, carried: Carried): void {
+  #skipRest(carried: Carried): void {
     for (const { execution } of carried.statements.slice(carried.next)) this.#skipped(execution);
+    carried.next = carried.statements.length;
+  }
+
+  #endOfString(batch: Batch, carried: Carried): void {
+    this.#skipRest(carried);
     batch.bytes.push(SYNC);
     batch.replies.push(reply('carried_sync'));
   }
@@ -381,7 +459,7 @@ export class Guarding {
       batch.bytes.push(FAILING_EXECUTE, SYNC);
       batch.replies.push(reply('undo_execute'), reply('undo_sync'));
     }
-    this.#rebind = this.#carried === null;
+    this.#rebind = current.portals;
     this.#send(this.#push(batch));
   }
 
@@ -398,18 +476,30 @@ export class Guarding {
   countFailed(bytes: Buffer, start: number, end: number): Refusal | null {
     this.#prepared.clear();
     const fields = errorFields(bytes, start, end);
+    const current = this.#current;
+    // One that has not ended is skipped, and the gate hears that where its entry is taken off.
+    const ended = current !== null && current.ending !== null;
     return this.#ports.gate.uncounted(
-      this.#current?.execution ?? null,
+      ended ? current.execution : null,
       fields.get('C') ?? 'XX000',
       fields.get('M') ?? '',
     );
   }
 
-  /** The server skips to the next Sync: nothing that is under way here goes on. */
-  failed(): void {
+  /**
+   * A message failed, and the server skips to the next Sync. What is under way goes on only behind that Sync.
+   * @param first place of the message that failed
+   * @param last place of the last that is skipped
+   */
+  failed(first: number, last: number): void {
     const carried = this.#carried;
-    if (!this.#underWay) return;
-    if (carried !== null) {
+    if (!this.#underWay || last < this.#from) return;
+    // The query that counts may have been among what was skipped.
+    this.#prepared.clear();
+    if (carried !== null && first < this.#from) {
+      // What came before the string failed without a Sync: the server skips it like any Query, up to the client's.
+      this.#skipRest(carried);
+    } else if (carried !== null) {
       // Its Sync is sent when nothing of it is under way any more.
       const batch: Batch = { bytes: [], replies: [] };
       this.#endOfString(batch, carried);
@@ -430,24 +520,31 @@ export class Guarding {
     this.#lastOfString = null;
   }
 
-  /** The server has said where its transaction stands. */
-  ready(status: TransactionStatus): void {
+  /** The client's transaction is committed, rolled back, or a block whose end will be asked for. */
+  ready(): void {
     this.#uncommitted = false;
-    if (status !== 'I') return;
-    this.#binds.clear();
-    this.#bindBytes = 0;
-    this.#rebind = false;
   }
 
   // ---------------------------------------------------------------- records
 
-  /** Whether `items`, which never left for the server, are parts of a Query: then that is what is refused. */
+  /**
+   * `items` never left for the server, and never will; whoever says so refuses them.
+   * @returns whether something is still under way, all of which has left
+   */
   lost(items: readonly Reply[]): boolean {
-    const ofString = this.#carried !== null || items.some(({ kind }) => kind.startsWith('carried_'));
-    if (this.#underWay) this.#finish();
     this.#prepared.clear();
-    this.#lastOfString = null;
-    return ofString;
+    if (items.some(({ kind }) => kind === 'carried_sync')) this.#lastOfString = null;
+    if (!this.#underWay) return false;
+    if (!items.some(({ place }) => place >= this.#from)) return true;
+    const current = this.#current;
+    if (current !== null && current.execution !== null && current.ending !== null) {
+      const { sqlstate } = this.#ports.gate.unrecorded();
+      this.#ports.gate.ended(current.execution, { rows: null, sqlstate, skipped: false });
+    }
+    if (this.#carried !== null) this.#skipRest(this.#carried);
+    this.#rebind = [];
+    this.#finish();
+    return false;
   }
 
   #finish(): void {

@@ -65,7 +65,15 @@ export class Outcomes implements ServerMessages {
   }
 
   keepsBack(type: number): boolean {
-    return this.#guarding.used && KEPT_BACK.has(this.#head(type)?.actions[type]);
+    return this.#guarding.used && KEPT_BACK.has(this.#due(type)?.actions[type]);
+  }
+
+  /** As #head, but nothing is passed over for good: what comes may be what belongs to no entry. */
+  #due(type: number): Reply | undefined {
+    for (let index = 0; ; index++) {
+      const item = this.#state.replies.at(index);
+      if (item === undefined || !isPassedOver(item, type)) return item;
+    }
   }
 
   /** Not before the ReadyForQuery has been passed on: whoever hears of it may end the session. */
@@ -81,8 +89,7 @@ export class Outcomes implements ServerMessages {
     for (;;) {
       const head = this.#state.replies.at(0);
       if (head === undefined) return undefined;
-      const passed = head.kind === 'end_copy' || (head.optional && type !== BACKEND.ReadyForQuery);
-      if (!passed) return head;
+      if (!isPassedOver(head, type)) return head;
       this.#state.replies.shift();
     }
   }
@@ -124,6 +131,7 @@ export class Outcomes implements ServerMessages {
         return true;
       case 'refuse_query':
         this.#refusal = head?.refusal ?? null;
+        this.#ports.gate.commitFailed();
         return false;
       case 'refuse_message':
         this.#refusal = head?.refusal ?? null;
@@ -150,6 +158,10 @@ export class Outcomes implements ServerMessages {
         this.#skipToSync();
         return this.#refusal === null;
       case 'withhold':
+        this.#guarding.withhold(bytes.subarray(position, position + total), null);
+        return false;
+      case 'withhold_part':
+        this.#state.replies.shift();
         this.#guarding.withhold(bytes.subarray(position, position + total), null);
         return false;
       case 'withhold_finish':
@@ -228,6 +240,7 @@ export class Outcomes implements ServerMessages {
   }
 
   #queryError(head: Reply, sqlstate: string): void {
+    this.#ports.gate.commitFailed();
     this.#endExecution(head.execution, sqlstate);
     const failed = head.statements[head.next];
     if (failed !== undefined) {
@@ -270,28 +283,31 @@ export class Outcomes implements ServerMessages {
   /** An extended-protocol message failed: the server reads and ignores everything up to the next Sync. */
   #skipToSync(): void {
     const failed = this.#state.replies.shift();
-    if (failed !== undefined) {
-      for (const change of failed.changes) this.#state.names.abandon(change);
-      if (failed.copying) this.#copyIn.failed();
-    }
-    this.#toNextSync();
-    this.#guarding.failed();
+    if (failed === undefined) return;
+    for (const change of failed.changes) this.#state.names.abandon(change);
+    if (failed.copying) this.#copyIn.failed();
+    // What was done since the last Sync is undone by it, whichever message it is.
+    this.#ports.gate.commitFailed();
+    this.#guarding.failed(failed.place, this.#toNextSync(failed.place));
   }
 
-  #toNextSync(): void {
+  /** @returns the place of the last entry that is skipped; `failed`, the place of the one that failed, where none is */
+  #toNextSync(failed: number): number {
+    let last = failed;
     for (;;) {
       const head = this.#state.replies.at(0);
       if (head === undefined) {
         // The Sync is still to come; what the client sends before it would be ignored.
         this.#state.mode = 'skipping';
-        return;
+        return last;
       }
       if (isSync(head)) {
         if (head.optional) this.#copyIn.failedWithinSyncs();
-        return;
+        return last;
       }
       this.#state.replies.shift();
       this.abandon(head);
+      last = head.place;
     }
   }
 
@@ -308,6 +324,8 @@ export class Outcomes implements ServerMessages {
         // Every simple Query drops the unnamed statement before it is parsed (exec_simple_query in tcop/postgres.c).
         this.#state.names.confirm({ kind: 'drop_statement', name: '' });
       }
+      // Its statements ran in the unnamed portal, as those of any Query.
+      if (head.kind === 'carried_sync') this.#state.names.confirm({ kind: 'drop_portal', name: '' });
       this.#copyIn.dropEnds();
       // Whether this ReadyForQuery was for the optional Sync cannot be told, so the one behind it is optional, too.
       const next = this.#state.replies.at(0);
@@ -315,7 +333,12 @@ export class Outcomes implements ServerMessages {
     }
     if (status === 'I') this.#state.names.transactionEnded();
     if (this.#state.mode === 'copy_failed') this.#state.mode = 'ready';
-    this.#guarding.ready(status);
+    this.#guarding.ready();
     this.#ended.push(status);
   }
+}
+
+/** Markers without a reply, and Syncs that the server ignored. */
+function isPassedOver(item: Reply, type: number): boolean {
+  return item.kind === 'end_copy' || (item.optional && type !== BACKEND.ReadyForQuery);
 }

@@ -56,9 +56,13 @@ export function count(batch: Batch, name: string): void {
 }
 
 /** A statement of a Query string, up to where it can be executed. It takes the unnamed statement and portal, which the Query would drop anyway. */
-export function carry(batch: Batch, text: Buffer): void {
+export function carry(
+  batch: Batch,
+  text: Buffer,
+  describe: 'carried_describe' | 'preview_describe' = 'carried_describe',
+): void {
   batch.bytes.push(parse('', text), CARRIED);
-  batch.replies.push(reply('carried_parse'), reply('carried_bind'), reply('carried_describe'));
+  batch.replies.push(reply('carried_parse'), reply('carried_bind'), reply(describe));
 }
 
 const CARRIED = Buffer.concat([bind('', ''), describePortal('')]);

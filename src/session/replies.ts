@@ -25,6 +25,8 @@ export interface Reply {
   optional: boolean;
   /** The server is in copy-in mode for this one. */
   copying: boolean;
+  /** It is a part of a Query that is carried by the extended protocol. */
+  ofString: boolean;
   /** Its place in the order of all that was requested, counted from 0. */
   place: number;
 }
@@ -51,6 +53,7 @@ export function reply(
     refusal: parts.refusal ?? null,
     optional: false,
     copying: false,
+    ofString: false,
     place: -1,
   };
 }
@@ -131,6 +134,11 @@ export class ReplyQueue {
   /** Removes the entry at `index`. */
   removeAt(index: number): void {
     this.#items.splice(this.#head + index, 1);
+  }
+
+  /** Whether an entry of the queue ends in ReadyForQuery. */
+  get holdsGroup(): boolean {
+    return this.#items.slice(this.#head).some(({ kind }) => ENDS_GROUP.has(kind));
   }
 
   /** Takes off the entries whose place is `mark` or behind it, oldest first. */

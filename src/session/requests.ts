@@ -108,6 +108,8 @@ export class Requests implements ClientMessages {
       case 'close': {
         const { target, name } = decodeTarget('Close', bytes, start, end);
         if (isTooLong(name)) return this.refuseMessage(tooLong(name));
+        if (target === 'statement') this.#guarding.statementChanged(name);
+        else this.#guarding.portalClosed(name);
         this.#state.replies.push(
           reply('close', {
             changes: [{ kind: target === 'statement' ? 'drop_statement' : 'drop_portal', name }],
@@ -120,6 +122,7 @@ export class Requests implements ClientMessages {
         this.#state.mode = 'ready';
         this.#state.executed = 0;
         this.#state.names.synced();
+        this.#guarding.groupEnded();
         this.#state.replies.push(reply('sync'));
         return 'forward';
       case 'function_call':
@@ -146,6 +149,8 @@ export class Requests implements ClientMessages {
             this.replacement = counted;
             return 'begin';
           }
+        } else if (this.#state.mode === 'copying' && this.#guarding.copyGivenUp()) {
+          return this.#begun(Buffer.from(bytes.subarray(start - 5, end)));
         }
         if (this.#state.mode === 'copying') this.#state.mode = 'ready';
         // Without a request it can only be what the server ignores.
@@ -156,6 +161,7 @@ export class Requests implements ClientMessages {
       case 'discard_end':
         if (type === FRONTEND.CopyFail) decodeCopyFail(bytes, start, end);
         else decodeEmpty('CopyDone', start, end);
+        if (this.#guarding.copyGivenUp()) return 'wait';
         this.#state.mode = 'ready';
         return 'discard';
       case 'terminate':
@@ -189,9 +195,14 @@ export class Requests implements ClientMessages {
         }
         for (const { changes } of answer.statements)
           for (const change of changes) this.#request(change, 'simple');
-        this.#state.executed = 0;
+        this.#guarding.groupEnded();
         if (answer.notice !== null) this.#notices.notify(answer.notice);
-        if (answer.kind === 'carry') return this.#begun(this.#guarding.query(answer.statements));
+        if (answer.kind === 'carry') {
+          const begun = this.#guarding.query(answer.statements);
+          this.#state.executed = 0;
+          return this.#begun(begun);
+        }
+        this.#state.executed = 0;
         this.#state.replies.push(reply('query', { statements: answer.statements }));
         return 'forward';
     }
@@ -228,8 +239,10 @@ export class Requests implements ClientMessages {
     const answer = this.#gate.bind(meanings, statement, bytes, parametersStart, parametersEnd);
     if (answer.kind === 'pass' && this.#namesFull())
       return this.refuseMessage(namesRefusal(this.#state.names));
-    if (answer.kind === 'pass' && answer.again === true)
-      this.#guarding.bound(portal, bytes.subarray(start - 5, end));
+    if (answer.kind === 'pass') {
+      const keep = answer.again === true;
+      this.#guarding.bound(portal, statement, keep ? bytes.subarray(start - 5, end) : null);
+    }
     return this.#answered('bind', answer, (meaning) => ({
       kind: 'define_portal',
       name: portal,
@@ -257,7 +270,11 @@ export class Requests implements ClientMessages {
       if (notice !== null) this.#notices.notify(notice);
       return this.#begun(begun);
     }
-    return this.#answered('execute', answer, null);
+    const again = answer.kind === 'pass' ? this.#guarding.takeRebind() : null;
+    const handled = this.#answered('execute', answer, null);
+    if (again === null) return handled;
+    this.replacement = Buffer.concat([again, bytes.subarray(start - 5, end)]);
+    return 'replace';
   }
 
   /** What is counted has begun: these bytes take the message's place, and it stays at hand. */
@@ -267,7 +284,9 @@ export class Requests implements ClientMessages {
   }
 
   #request(change: NameChange<Meaning>, by: 'simple' | 'extended'): void {
-    if (change.kind === 'drop_all_statements') this.#guarding.forgetPrepared();
+    if (change.kind === 'drop_all_statements') this.#guarding.statementChanged(null);
+    else if (change.kind === 'define_statement' || change.kind === 'drop_statement')
+      this.#guarding.statementChanged(change.name);
     this.#state.names.request(change, by);
   }
 

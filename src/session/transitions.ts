@@ -163,6 +163,8 @@ export type ReplyKind =
   // ------ an Execute that is counted
   | 'guarded_execute'
   | 'preview_execute'
+  /** Describe of what a preview_execute comes behind. */
+  | 'preview_describe'
   /** Bind again, of a portal that an undoing has taken away. */
   | 'rebind'
   // ------ the parts of a Query that is carried by the extended protocol
@@ -200,8 +202,9 @@ export type ServerAction =
   | 'count_done'
   /** The counts could not be read, or what belongs to counting failed. */
   | 'count_error'
-  /** Kept until the execution has been counted; the reply goes on, or ends. */
+  /** Kept until the execution has been counted: the reply goes on, or ends; or that ends it, too. */
   | 'withhold'
+  | 'withhold_part'
   | 'withhold_finish'
   /** Kept until the string that it is the end of is committed. */
   | 'withhold_last'
@@ -250,6 +253,9 @@ const EXECUTING = {
   CopyData: 'relay',
   CopyDone: 'relay',
 } as const;
+
+/** A part of a string behind which more has been sent already: only one that is counted waits for copy data. */
+const NO_COPY_IN = { CopyInResponse: 'violation', CopyBothResponse: 'violation' } as const;
 
 export const SERVER_TRANSITIONS: Readonly<Record<ReplyKind | 'nothing', ServerRow>> = {
   // An error without a request is the server ending the session (57P01, 57P05, …).
@@ -332,6 +338,12 @@ export const SERVER_TRANSITIONS: Readonly<Record<ReplyKind | 'nothing', ServerRo
     PortalSuspended: 'withhold_finish',
     ErrorResponse: 'pipeline_error',
   },
+  preview_describe: {
+    ...ASYNCHRONOUS_ONLY,
+    RowDescription: 'withhold_part',
+    NoData: 'swallow_finish',
+    ErrorResponse: 'pipeline_error',
+  },
   rebind: { ...ASYNCHRONOUS_ONLY, BindComplete: 'swallow_finish', ErrorResponse: 'pipeline_error' },
   carried_parse: { ...ASYNCHRONOUS_ONLY, ParseComplete: 'swallow_finish', ErrorResponse: 'pipeline_error' },
   carried_bind: { ...ASYNCHRONOUS_ONLY, BindComplete: 'swallow_finish', ErrorResponse: 'pipeline_error' },
@@ -344,6 +356,7 @@ export const SERVER_TRANSITIONS: Readonly<Record<ReplyKind | 'nothing', ServerRo
   carried_execute: {
     ...ASYNCHRONOUS_ONLY,
     ...EXECUTING,
+    ...NO_COPY_IN,
     CommandComplete: 'finish',
     EmptyQueryResponse: 'finish',
     ErrorResponse: 'pipeline_error',
@@ -352,6 +365,7 @@ export const SERVER_TRANSITIONS: Readonly<Record<ReplyKind | 'nothing', ServerRo
   carried_last: {
     ...ASYNCHRONOUS_ONLY,
     ...EXECUTING,
+    ...NO_COPY_IN,
     CommandComplete: 'withhold_last',
     EmptyQueryResponse: 'withhold_last',
     ErrorResponse: 'pipeline_error',
@@ -367,6 +381,7 @@ export const KEPT_BACK: ReadonlySet<ServerAction | undefined> = new Set([
   'count_row',
   'count_done',
   'withhold',
+  'withhold_part',
   'withhold_finish',
   'withhold_last',
   'undone',

@@ -220,11 +220,14 @@ function quoted(text: string): string {
   return JSON.stringify(text);
 }
 
-/** A message to the server in words. */
+/** A message to the server in words. The names of Holdfast's own, which are random, are `own`. */
 export function frontendLine(message: Buffer): string {
   const name = nameOf(FRONTEND_TYPES, message);
   if (!isWhole(message)) return `${name} (cut) 0x${message.toString('hex')}`;
-  const strings = message.toString('utf8', 5).split('\0');
+  const strings = message
+    .toString('utf8', 5)
+    .replaceAll(/holdfast_[0-9a-f]{24}\b/g, 'own')
+    .split('\0');
   const [first = '', second = ''] = strings;
   switch (name) {
     case 'Query':

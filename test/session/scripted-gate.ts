@@ -2,14 +2,21 @@
  * A gate that reads its verdicts off the text, so that a transcript explains
  * itself: DROP is refused, WARN passes with a warning, WAIT waits for `! resume`.
  * After `! revoke`, texts that say LATER are refused, too, as after a reload of the
- * policy. PREPARE, DEALLOCATE, DECLARE, CLOSE, EXECUTE and DISCARD mean what they say.
+ * policy. GUARD is counted, by a query of the name `count` (STDIN: it is a COPY … FROM
+ * STDIN; PREVIEW: it may be undone); then LIMIT refuses it, and UNDO has it undone,
+ * once, where that is possible: asked about it again, the gate refuses where it says
+ * DENIED, waits for `! resume` where it says HELD, and does not count it any more where
+ * it says FREE. A Query with a GUARD is carried. PREPARE, DEALLOCATE, DECLARE, CLOSE, EXECUTE and DISCARD mean what they say.
  */
 import type { Refusal } from '../../src/errors.js';
 import type { NameChange } from '../../src/session/names.js';
 import type {
+  CarriedStatement,
   CountedAnswer,
+  Counts,
   Ending,
   Execution,
+  Guard,
   Meaning,
   MessageAnswer,
   NameLookup,
@@ -30,9 +37,13 @@ export class ScriptedGate implements StatementGate {
   /** What was said of executions, in words. */
   readonly outcomes: string[] = [];
   readonly seen: string[] = [];
+  /** How often what was not yet committed was undone by an error. */
+  failedCommits = 0;
   revoked = false;
   released = false;
   functionCalls = false;
+  /** What was undone, and is asked about again. */
+  readonly #undone = new Set<string>();
   readonly #texts = new Map<string, Text>();
 
   query(bytes: Buffer, start: number, end: number, names: NameLookup): QueryAnswer {
@@ -43,6 +54,17 @@ export class ScriptedGate implements StatementGate {
     for (const part of parts) {
       const refusal = this.#refusal(part) ?? this.#byName(part, names);
       if (refusal !== null) return { kind: 'refuse', refusal };
+    }
+    const again = this.#again(sql);
+    if (again !== null) return again;
+    if (parts.some((part) => this.#guard(part) !== null)) {
+      const carried: CarriedStatement[] = parts.map((part) => ({
+        execution: { sql: part.trim() },
+        changes: this.#changes(part),
+        text: Buffer.from(part.trim()),
+        guard: this.#guard(part),
+      }));
+      return { kind: 'carry', statements: carried, notice: notice(sql) };
     }
     const statements: PassedStatement[] = (parts.length === 0 ? [sql] : parts).map((part) => ({
       execution: { sql: part.trim() },
@@ -68,7 +90,9 @@ export class ScriptedGate implements StatementGate {
       const no = this.#refusal(sql);
       if (no !== null) return { kind: 'refuse', refusal: no };
     }
-    return { kind: 'pass', execution: null, changes: [], meaning: { texts } satisfies Portal, notice: null };
+    const guard = this.#guard(texts.at(-1)?.sql ?? '');
+    const meaning: Portal = { texts };
+    return { kind: 'pass', execution: null, changes: [], meaning, notice: null, again: guard?.preview === true };
   }
 
   execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer {
@@ -84,7 +108,17 @@ export class ScriptedGate implements StatementGate {
       return { kind: 'refuse', refusal: refusal('54000', `${portal} may change names, or not`) };
     }
     const sql = texts.at(-1)?.sql ?? `unknown ${portal}`;
-    return { kind: 'pass', execution: { sql }, changes: this.#changes(sql), meaning: null, notice: null };
+    const again = this.#again(sql);
+    if (again !== null) return again;
+    const guard = this.#guard(sql);
+    return {
+      kind: 'pass',
+      execution: { sql },
+      changes: this.#changes(sql),
+      meaning: null,
+      notice: null,
+      guard,
+    };
   }
 
   functionCall(): MessageAnswer {
@@ -92,16 +126,51 @@ export class ScriptedGate implements StatementGate {
     return { kind: 'pass', execution: { sql: 'FunctionCall' }, changes: [], meaning: null, notice: null };
   }
 
-  counted(): CountedAnswer {
-    return { kind: 'pass', notice: null };
+  counted(
+    execution: Execution | null,
+    { rows }: Ending,
+    before: Counts,
+    after: Counts,
+    undoable: boolean,
+  ): CountedAnswer {
+    const { sql } = execution as Text;
+    const words = `${sql}: counted ${rows ?? '-'}, ${before.flat().join()} to ${after.flat().join()}`;
+    if (sql.includes('UNDO') && undoable && !this.#undone.has(sql)) {
+      this.#undone.add(sql);
+      this.outcomes.push(`${words}: undo`);
+      return { kind: 'undo' };
+    }
+    if (sql.includes('LIMIT')) {
+      this.outcomes.push(`${words}: refuse`);
+      return { kind: 'refuse', refusal: refusal('42501', 'LIMIT') };
+    }
+    this.outcomes.push(`${words}: pass`);
+    return { kind: 'pass', notice: sql.includes('WARN') ? notice(sql) : null };
   }
 
-  uncounted(): Refusal | null {
-    return null;
+  uncounted(execution: Execution | null, sqlstate: string): Refusal | null {
+    if (execution !== null) this.ended(execution, { rows: null, sqlstate, skipped: false });
+    return sqlstate.startsWith('25') ? null : refusal('42501', 'cannot be counted');
   }
 
   commitFailed(): void {
-    // Nothing is counted here.
+    this.failedCommits += 1;
+  }
+
+  #guard(sql: string): Guard | null {
+    if (!sql.includes('GUARD') || (sql.includes('FREE') && this.#undone.has(sql))) return null;
+    return {
+      count: { name: 'count', sql: 'SELECT counts' },
+      copyIn: sql.includes('STDIN'),
+      preview: sql.includes('PREVIEW'),
+    };
+  }
+
+  /** What is said to a message that was undone; null: it passes. */
+  #again(sql: string): { kind: 'refuse'; refusal: Refusal } | { kind: 'wait' } | null {
+    if (!this.#undone.has(sql)) return null;
+    if (sql.includes('DENIED')) return { kind: 'refuse', refusal: refusal('57014', 'DENIED') };
+    return sql.includes('HELD') && !this.released ? { kind: 'wait' } : null;
   }
 
   ended(execution: Execution, { rows, sqlstate, skipped }: Ending): void {

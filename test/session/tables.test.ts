@@ -58,10 +58,12 @@ const SERVER_MESSAGES: Readonly<Record<BackendName, string>> = {
 interface Talk {
   readonly conversation: Conversation;
   readonly ended: string[];
+  readonly why: string[];
 }
 
 function talk(): Talk {
   const ended: string[] = [];
+  const why: string[] = [];
   const gate = new ScriptedGate();
   gate.functionCalls = true;
   const conversation = new Conversation(
@@ -71,12 +73,15 @@ function talk(): Talk {
       toClient: () => undefined,
       terminated: () => ended.push('terminated'),
       requestEnded: () => undefined,
-      failed: ({ sqlstate }) => ended.push(sqlstate),
+      failed: ({ sqlstate, message }) => {
+        ended.push(sqlstate);
+        why.push(message);
+      },
     },
     { message: 10_000, names: 10, outstanding: 10 },
     'I',
   );
-  return { conversation, ended };
+  return { conversation, ended, why };
 }
 
 /** How to bring a conversation into each mode. */
@@ -118,31 +123,84 @@ describe('the client’s messages in each mode', () => {
   }
 });
 
+const c = (...lines: string[]): Said[] => lines.map((line) => ['client', line]);
+const s = (...lines: string[]): Said[] => lines.map((line) => ['server', line]);
+type Said = readonly ['client' | 'server', string];
+
+/** A statement prepared and bound in a transaction block, or outside of one. */
+const bound = (sql: string, block: 'T' | 'I'): Said[] => [
+  ...c('Query "BEGIN"'),
+  ...s('CommandComplete "BEGIN"', `ReadyForQuery ${block}`),
+  ...c(`Parse "" "${sql}"`, 'Bind "" ""', 'Execute "" 0'),
+  ...s('ParseComplete', 'BindComplete', 'CloseComplete', 'ParseComplete'),
+];
+const OWN = s('ParseComplete', 'BindComplete', 'CommandComplete "SAVEPOINT"', 'CloseComplete');
+const COUNT = s('BindComplete', 'DataRow "1"', 'CommandComplete "SELECT 1"', 'CloseComplete');
+const DONE = s('CommandComplete "UPDATE 1"');
+/** Bound, executed and counted twice. */
+const counted = (sql: string, block: 'T' | 'I'): Said[] => [
+  ...bound(sql, block),
+  ...(block === 'T' ? [...OWN, ...s('CloseComplete')] : []),
+  ...COUNT,
+  ...DONE,
+  ...COUNT,
+];
+const CARRIED = s('ParseComplete', 'BindComplete', 'NoData');
+const CARRIED_TWO = [
+  ...c('Query "GUARD 1; SELECT 1"'),
+  ...CARRIED,
+  ...s('CloseComplete', 'ParseComplete'),
+  ...COUNT,
+  ...DONE,
+  ...COUNT,
+];
+
 /** What makes each kind of reply the one that is due. */
-const DUE: Readonly<Record<ReplyKind | 'nothing', string | null>> = {
-  nothing: null,
-  query: CLIENT_MESSAGES.Query,
-  refused_query: 'Query "DROP"',
-  parse: CLIENT_MESSAGES.Parse,
-  bind: 'Parse "" "SELECT 1"',
-  describe: CLIENT_MESSAGES.Describe,
-  execute: CLIENT_MESSAGES.Execute,
-  close: CLIENT_MESSAGES.Close,
-  refused_message: 'Parse "" "DROP"',
-  sync: 'Sync',
-  function_call: 'FunctionCall',
+const DUE: Readonly<Record<ReplyKind | 'nothing', readonly Said[]>> = {
+  nothing: [],
+  query: c(CLIENT_MESSAGES.Query),
+  refused_query: c('Query "DROP"'),
+  parse: c(CLIENT_MESSAGES.Parse),
+  bind: [...c('Parse "" "SELECT 1"'), ...s('ParseComplete'), ...c('Bind "" ""')],
+  describe: c(CLIENT_MESSAGES.Describe),
+  execute: c(CLIENT_MESSAGES.Execute),
+  close: c(CLIENT_MESSAGES.Close),
+  refused_message: c('Parse "" "DROP"'),
+  sync: c('Sync'),
+  function_call: c('FunctionCall'),
+  count_close: bound('GUARD', 'I').slice(0, -2),
+  count_parse: bound('GUARD', 'I').slice(0, -1),
+  count: bound('GUARD', 'I'),
+  own: bound('GUARD PREVIEW', 'T'),
+  own_close: [...bound('GUARD PREVIEW', 'T'), ...OWN],
+  undo_close: [...counted('GUARD PREVIEW UNDO', 'T'), ...OWN, ...s('CloseComplete'), ...OWN],
+  undo_execute: counted('GUARD PREVIEW UNDO', 'I'),
+  undo_sync: [...counted('GUARD PREVIEW UNDO', 'I'), ...s('ErrorResponse 34000')],
+  guarded_execute: [...bound('GUARD COPY FROM STDIN', 'I'), ...COUNT],
+  preview_execute: [...bound('GUARD PREVIEW', 'I'), ...COUNT],
+  preview_describe: [...c('Query "GUARD PREVIEW"'), ...s('ParseComplete', 'BindComplete')],
+  rebind: [
+    ...counted('GUARD PREVIEW UNDO', 'I'),
+    ...s('ErrorResponse 34000', 'ReadyForQuery I', 'CloseComplete'),
+  ],
+  carried_parse: c('Query "GUARD"'),
+  carried_bind: [...c('Query "GUARD"'), ...s('ParseComplete')],
+  carried_describe: [...c('Query "GUARD"'), ...s('ParseComplete', 'BindComplete')],
+  carried_execute: [...c('Query "SELECT 1; GUARD"'), ...CARRIED],
+  carried_last: [...CARRIED_TWO, ...CARRIED],
+  carried_close: [...CARRIED_TWO, ...CARRIED, ...DONE],
+  carried_sync: [...CARRIED_TWO, ...CARRIED, ...DONE, ...s('CloseComplete', 'CloseComplete')],
 };
 
 describe('the server’s messages for each reply that is due', () => {
-  for (const [kind, request] of Object.entries(DUE)) {
+  for (const [kind, before] of Object.entries(DUE)) {
     for (const [name, line] of Object.entries(SERVER_MESSAGES)) {
       const action = SERVER_TRANSITIONS[kind as ReplyKind | 'nothing'][name as BackendName];
       test(`${kind}: ${name}: ${action}`, () => {
         const { conversation, ended } = talk();
-        if (request !== null) conversation.receiveClient(frontend(request));
-        if (kind === 'bind') {
-          conversation.receiveServer(backend('ParseComplete'));
-          conversation.receiveClient(frontend('Bind "" ""'));
+        for (const [side, said] of before) {
+          if (side === 'client') conversation.receiveClient(frontend(said));
+          else conversation.receiveServer(backend(said));
         }
         expect(ended).toEqual([]);
         conversation.receiveServer(backend(line));
@@ -150,6 +208,19 @@ describe('the server’s messages for each reply that is due', () => {
       });
     }
   }
+
+  test('each of them is really the one that is due', () => {
+    for (const [kind, before] of Object.entries(DUE)) {
+      const { conversation, why } = talk();
+      for (const [side, said] of before) {
+        if (side === 'client') conversation.receiveClient(frontend(said));
+        else conversation.receiveServer(backend(said));
+      }
+      // A message that no request is ever answered with names what was due.
+      conversation.receiveServer(backend('BackendKeyData 7 01020304'));
+      expect(why.join()).toContain(`(${kind} was due)`);
+    }
+  });
 });
 
 type LoginState = keyof typeof LOGIN_TRANSITIONS;

@@ -12,7 +12,8 @@
  * driver does: `resume`, `revoke`, `hold` (nothing leaves for the server, as while
  * the audit log is slow), `leave` (what was held leaves), `lost` (what was held is
  * dropped, since its records could not be written), `status T`, `functions`.
- * `-- …` explains.
+ * `-- …` explains. What Holdfast sends of its own to have something counted, and what the
+ * server answers, is written short: `=> (count)`, `<= (count 7)`; SHORT has them all.
  *
  * Each transcript is replayed with each burst cut in two at every offset, and with
  * every byte alone; whatever the cuts, the same must be said.
@@ -23,6 +24,35 @@ import type { ConversationLimits } from '../../src/session/conversation.js';
 import type { TransactionStatus } from '../../src/protocol/constants.js';
 import { backend, backendLine, cut, frontend, frontendLine } from './messages.js';
 import { ScriptedGate } from './scripted-gate.js';
+
+/** Several messages in one line. */
+function long(said: string): readonly string[] {
+  const [, name = '', rest = ''] = /^\((\w+) ?(.*)\)$/.exec(said) ?? [];
+  return name === '' ? [said] : (SHORT[name]?.(rest) ?? [said]);
+}
+
+const SHORT: Readonly<Record<string, (rest: string) => readonly string[]>> = {
+  // To the server.
+  prepare: () => ['Close S "count"', 'Parse "count" "SELECT counts"'],
+  count: (rows) =>
+    rows === ''
+      ? ['Bind "own" "count"', 'Execute "own"', 'Close P "own"']
+      : ['BindComplete', `DataRow "${rows}"`, 'CommandComplete "SELECT 1"', 'CloseComplete'],
+  own: (sql) => [
+    `Parse "own" "${sql} own"`,
+    'Bind "own" "own"',
+    'Execute "own"',
+    'Close P "own"',
+    'Close S "own"',
+  ],
+  carry: (sql) => [`Parse "" ${sql}`, 'Bind "" ""', 'Describe P ""'],
+  end: () => ['Close P ""', 'Close S ""', 'Sync'],
+  // From the server.
+  prepared: () => ['CloseComplete', 'ParseComplete'],
+  owned: () => ['ParseComplete', 'BindComplete', 'CommandComplete "DONE"', 'CloseComplete', 'CloseComplete'],
+  carried: () => ['ParseComplete', 'BindComplete', 'NoData'],
+  ended: () => ['CloseComplete', 'CloseComplete'],
+};
 
 type Step =
   | { readonly kind: 'client' | 'server'; readonly bytes: Buffer; readonly after: number }
@@ -65,7 +95,7 @@ function read(text: string): Script {
       case '>':
       case '<=': {
         const kind = mark === '>' ? 'client' : 'server';
-        const bytes = kind === 'client' ? frontend(said) : backend(said);
+        const bytes = Buffer.concat(long(said).map(kind === 'client' ? frontend : backend));
         if (burst?.kind === kind) {
           burst.bytes.push(bytes);
         } else {
@@ -81,7 +111,7 @@ function read(text: string): Script {
         break;
       case '=>':
         endBurst();
-        expected.at(-1)?.server.push(said);
+        expected.at(-1)?.server.push(...long(said));
         break;
       case '<':
         endBurst();
