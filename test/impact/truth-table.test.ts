@@ -133,7 +133,8 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: 'EXPLAIN ANALYZE',
-    under: 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) DELETE FROM plain WHERE id = 1',
+    under:
+      'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) DELETE FROM plain WHERE id = 1',
     underImpact: { plain: '-1' },
     over: 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) DELETE FROM plain WHERE id < 9',
     overImpact: { plain: '-8' },
@@ -210,13 +211,19 @@ describe('the truth table of measured impact', () => {
           expect(lines.filter((line) => line.startsWith('CommandComplete'))).toEqual([]);
           expect(client.errors.at(-1)).toMatchObject({ routine: 'holdfast/row-limit' });
           if (inBlock)
-            expect(await say(client, simple('COMMIT'))).toEqual(['CommandComplete ROLLBACK', 'ReadyForQuery I']);
+            expect(await say(client, simple('COMMIT'))).toEqual([
+              'CommandComplete ROLLBACK',
+              'ReadyForQuery I',
+            ]);
           expect(await ground.data()).toBe(before);
           // The session goes on.
           expect(await say(client, messages('SELECT 1'))).toContain('CommandComplete SELECT 1');
           const outcome = (await ground.outcomes()).find(({ impact }) => impact !== null);
           expect(impactOf(outcome)).toEqual(kind.overImpact);
-          expect(outcome).toMatchObject({ sqlstate: '42501', matches: [{ rule: 'row-limit', action: 'deny' }] });
+          expect(outcome).toMatchObject({
+            sqlstate: '42501',
+            matches: [{ rule: 'row-limit', action: 'deny' }],
+          });
           client.close();
         });
       }
