@@ -17,7 +17,9 @@ export interface Serving {
   readonly log: readonly LogLine[];
   /** The first log line with this message, from the beginning of the log. */
   logged(message: string): Promise<LogLine>;
-  signal(name: 'SIGTERM' | 'SIGINT' | 'SIGHUP'): void;
+  signal(name: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGKILL'): void;
+  /** Its audit log. */
+  readonly auditFile: string;
   /** The exit status; null when a signal ended it. */
   readonly exited: Promise<number | null>;
   /** Ends it if it still runs, and removes its files. */
@@ -91,6 +93,7 @@ export async function startServing(
       port: portOf(started['listen']),
       adminPort: portOf(started['admin']),
       policyFile,
+      auditFile: join(directory, 'audit.jsonl'),
       log,
       logged,
       signal: (name) => {
