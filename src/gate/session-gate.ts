@@ -28,6 +28,8 @@ import type {
 import type { HoldServices } from './held.js';
 import type { Bound, JudgedText, RoleScope } from './judged-text.js';
 import { LexerAgreement } from './lexer-agreement.js';
+import { LiveRules } from './live-rules.js';
+import type { LiveServices } from './live-rules.js';
 import {
   CANCELLED_WHILE_WAITING,
   READING_OPEN,
@@ -54,7 +56,7 @@ import type { GatedConnection } from './waits.js';
 import { CANCELLED, INSUFFICIENT_PRIVILEGE, backstopGone, policyWarning, recordRefusal } from './words.js';
 
 /** What all sessions' gates share. */
-export interface GateServices extends ReaderServices, RecorderServices {
+export interface GateServices extends ReaderServices, RecorderServices, LiveServices {
   readonly policies: PolicyStore;
   readonly catalogs: CatalogStore;
   readonly holds: HoldServices;
@@ -89,6 +91,7 @@ export class SessionGate implements StatementGate {
   readonly #recorder: Recorder;
   readonly #target = createSessionTarget();
   readonly #lexer = new LexerAgreement();
+  readonly #live: LiveRules;
   readonly #passage: Passage;
   readonly #holds: SessionHolds;
   /** Something in the transaction at hand may have changed the schema. */
@@ -96,7 +99,7 @@ export class SessionGate implements StatementGate {
 
   constructor(services: GateServices, session: GatedSession, connection: GatedConnection) {
     this.#services = services;
-    this.#waits = new Waits(connection, session.catalog, session.backstop);
+    this.#waits = new Waits(connection, session.catalog, services.recovery, session.backstop);
     this.#catalog = session.catalog;
     this.#backstop = session.backstop;
     this.#role = new SessionRole(services.policies, session.catalog, session.login, session.scope);
@@ -104,6 +107,7 @@ export class SessionGate implements StatementGate {
       connection.ready();
     });
     this.#recorder = new Recorder(services, session.id, session.constant);
+    this.#live = new LiveRules(services, session.login.user, this.#role);
     this.#passage = new Passage({
       environment: services.environment,
       clock: services.clock,
@@ -112,6 +116,7 @@ export class SessionGate implements StatementGate {
       texts: this.#texts,
       target: this.#target,
       lexer: this.#lexer,
+      live: this.#live,
     });
     this.#holds = new SessionHolds(services, {
       session,
@@ -168,9 +173,12 @@ export class SessionGate implements StatementGate {
     const startedAt = this.#texts.startOfDecision();
     const read = this.#read('query', bytes, start, end, startedAt);
     if ('kind' in read) return read;
-    const { judged } = read;
-    const byNames = this.#passage.byNames(judged, names);
-    const block = read.block ?? byNames.block;
+    const byNames = this.#passage.byNames(read.judged, names);
+    let { block } = read;
+    if (block === null && this.#mustCountFirst([read.judged, ...byNames.reached])) return WAIT;
+    const judged = this.#live.settle(read.judged);
+    if (judged !== read.judged) block ??= this.#passage.block(judged);
+    block ??= byNames.block;
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
     const record = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
@@ -183,6 +191,7 @@ export class SessionGate implements StatementGate {
     if (released !== null && !('runs' in released)) return released;
     if (judged.runsForeignCode) this.#waits.ranForeignCode();
     const runs = released?.runs ?? record(null);
+    this.#live.passed(judged, runs, byNames.reached);
     const statements: PassedStatement[] = judged.statements.map(({ changes }, index) => ({
       execution: runs[index] ?? null,
       changes,
@@ -219,7 +228,7 @@ export class SessionGate implements StatementGate {
     if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const texts = (meanings as readonly JudgedText[]).map((text) => this.#texts.current(text));
-    if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return WAIT;
+    if (this.#mustFindOut(texts)) return WAIT;
     if (texts.length === 0) {
       // A function may have prepared it behind Holdfast's back; only who may do anything may use that.
       const unknown = this.#texts.unread('unknown_statement', null, INSUFFICIENT_PRIVILEGE);
@@ -244,16 +253,19 @@ export class SessionGate implements StatementGate {
     if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const portals = meanings as readonly Bound[];
-    const texts = portals.flatMap((portal) => portal.texts.map((text) => this.#texts.current(text)));
-    if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return WAIT;
+    const current = portals.flatMap((portal) => portal.texts.map((text) => this.#texts.current(text)));
+    if (this.#mustFindOut(current) || this.#mustCountFirst(current)) return WAIT;
+    const texts = this.#live.settleAll(current);
     const parameters = portals.at(-1)?.parameters ?? null;
     const held: JudgedText[] = [];
+    const reached: JudgedText[] = [];
     const reachedParameters: HeldParameter[] = [];
     for (const text of texts) {
       const byNames = this.#passage.byNames(text, names);
       const block = this.#passage.block(text) ?? byNames.block;
       if (block !== null) return this.#refuse(text, block, 'execute', parameters, startedAt);
       held.push(...byNames.held);
+      reached.push(...byNames.reached);
       reachedParameters.push(...byNames.parameters);
     }
     let judged = texts.at(-1) ?? null;
@@ -286,12 +298,14 @@ export class SessionGate implements StatementGate {
       released === null
         ? this.#recorder.decision(record, 'execute', parameters, startedAt)
         : (released.runs[0] ?? null);
+    this.#live.passed(judged, [execution], reached);
     return {
       kind: 'pass',
       execution,
       changes: record.changes,
       meaning: null,
-      notice: released?.notice ?? null,
+      // What the text itself is warned about was said at its Parse.
+      notice: released?.notice ?? (current.includes(judged) ? null : this.#warning(judged)),
     };
   }
 
@@ -323,7 +337,7 @@ export class SessionGate implements StatementGate {
     if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const judged = this.#texts.read(bytes, start, end, startedAt);
-    if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
+    if (judged === null || this.#mustFindOut([judged])) return WAIT;
     switch (this.#waits.readingAgrees(judged)) {
       case 'wait':
         return WAIT;
@@ -332,6 +346,17 @@ export class SessionGate implements StatementGate {
       case 'yes':
         return { judged, block: this.#passage.block(judged) };
     }
+  }
+
+  /** Whether the message must wait until what its judgement depends on has been read or asked. */
+  #mustFindOut(texts: readonly JudgedText[]): boolean {
+    if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return true;
+    return this.#waits.mustAskRecovery(texts.flatMap(({ recoveryAsks }) => recoveryAsks));
+  }
+
+  /** Whether it must wait until it is known what the session has changed before. */
+  #mustCountFirst(texts: readonly JudgedText[]): boolean {
+    return this.#live.mustCountFirst(texts) && this.#waits.mustSettle();
   }
 
   /** What is to be said to the message at hand without judging it: it was cancelled, or is held; null: judge it. */
@@ -372,6 +397,7 @@ export class SessionGate implements StatementGate {
     if (!ending.skipped) this.#holds.statementEnded(operation);
     if (ending.sqlstate !== null || ROLLBACKS.has(operation)) this.#target.rolledBack();
     else if (target !== null && !ending.skipped) this.#target.changed(target, now);
+    this.#live.changed(run, ending.rows ?? 0);
     this.#recorder.outcome(run, ending, now);
   }
 

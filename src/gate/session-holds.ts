@@ -135,7 +135,7 @@ export class SessionHolds {
 
   /** What the name of a Parse is to mean. @param types the parameters' OIDs, asked for where they are kept */
   prepared(judged: JudgedText, types: () => readonly number[]): Meaning {
-    if (!this.#parts.passage.needsApproval(judged)) return judged;
+    if (!this.#parts.passage.needsApproval(judged) && !judged.mayBeHeld) return judged;
     return { ...judged, parameterTypes: types() } satisfies PreparedForApproval;
   }
 

@@ -15,10 +15,12 @@ import { jsonOverwrite } from './rules/json-overwrite.js';
 import { multiStatement } from './rules/multi-statement.js';
 import { opaqueCode } from './rules/opaque-code.js';
 import { protectedTables } from './rules/protected-tables.js';
+import { recoveryReady } from './rules/recovery-ready.js';
 import { requireWhere } from './rules/require-where.js';
 import { softDelete } from './rules/soft-delete.js';
 import { tautologicalWhere } from './rules/tautological-where.js';
 import { truncate } from './rules/truncate.js';
+import { writeBudget } from './rules/write-budget.js';
 
 export const RULES: readonly Rule[] = [
   cascade,
@@ -34,6 +36,8 @@ export const RULES: readonly Rule[] = [
   softDelete,
   opaqueCode,
   multiStatement,
+  writeBudget,
+  recoveryReady,
 ];
 
 /**
@@ -41,7 +45,7 @@ export const RULES: readonly Rule[] = [
  * policy that names one is refused: silently ignored, it would promise a
  * protection that nobody gives.
  */
-export const MISSING_RULES: readonly string[] = ['row-limit', 'write-budget', 'recovery-ready'];
+export const MISSING_RULES: readonly string[] = ['row-limit'];
 
 const BY_ID: ReadonlyMap<string, Rule> = new Map(RULES.map((rule) => [rule.id, rule]));
 

@@ -1,15 +1,15 @@
 /**
  * Who may import whom, as dependency-cruiser rules. Imports point down:
  *
- *   cli → demo → net → gate, session → policy → catalog → sql
+ *   cli → demo → net → gate, session → impact → policy → catalog → sql
  *                          session → protocol
  *
- * The pure folders (protocol, sql, catalog, policy, session, holds) can be tested by calling them,
+ * The pure folders (protocol, sql, catalog, policy, impact, session, holds) can be tested by calling them,
  * and stay so only while nothing in them can reach a socket, a file or a clock of
  * its own.
  */
 
-const PURE = '^src/(protocol|sql|catalog|policy|session|holds)/';
+const PURE = '^src/(protocol|sql|catalog|policy|impact|session|holds)/';
 const IO_MODULES =
   '^(node:)?(child_process|cluster|dgram|dns|fs|http|http2|https|inspector|net|os|process|readline|repl|tls|worker_threads)(/|$)';
 const SOCKET_MODULES = '^(node:)?(dgram|dns|http|http2|https|net|tls)(/|$)';
@@ -30,7 +30,7 @@ const forbidden = (name, comment, from, to) => ({ name, comment, severity: 'erro
 export const RULES = [
   forbidden(
     'pure-no-io',
-    'protocol, sql, catalog, policy, session and holds do no input or output',
+    'protocol, sql, catalog, policy, impact, session and holds do no input or output',
     // The parser's worker is told what to do through its port: that is all it uses.
     { path: PURE, pathNot: '^src/sql/worker\\.ts$' },
     { path: IO_MODULES },
@@ -65,6 +65,11 @@ export const RULES = [
     '^src/policy/',
     ['^src/(policy|catalog|sql)/', '^src/errors\\.ts$', npmPackage('(zod|ipaddr\\.js)')],
   ),
+  only('impact-imports', 'impact imports itself, policy, catalog, sql and errors.ts', '^src/impact/', [
+    '^src/(impact|policy|catalog|sql)/',
+    '^src/errors\\.ts$',
+    '^(node:)?(buffer|util)$',
+  ]),
   only(
     'session-imports',
     'session imports protocol, the facts of sql, the words of policy and errors.ts',
