@@ -154,7 +154,10 @@ export function periodWords(milliseconds: number): string {
     // Below two of a unit the next smaller one says more, where it does not come out even.
     if (count >= 2 || (count === 1 && milliseconds === size)) return plural(count, unit);
   }
-  return plural(Math.max(0, Math.round(milliseconds / 1000)), 'second');
+  const seconds = Math.round(milliseconds / 1000);
+  return seconds > 0
+    ? plural(seconds, 'second')
+    : plural(Math.max(0, Math.round(milliseconds)), 'millisecond');
 }
 
 /** `1 row`, `1,200 rows`. */

@@ -119,7 +119,8 @@ describe('there is none', () => {
 });
 
 it.each([
-  [0, '0 seconds'],
+  [0, '0 milliseconds'],
+  [300, '300 milliseconds'],
   [999, '1 second'],
   [60_000, '1 minute'],
   [61_000, '61 seconds'],
