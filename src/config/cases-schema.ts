@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { isAddress } from '../policy/match.js';
-import { MISSING_RULES, RULES } from '../policy/registry.js';
+import { RULES } from '../policy/registry.js';
 import { VERDICTS } from '../policy/types.js';
 import { describeValue, didYouMean } from './suggest.js';
 import { closed, text } from './values.js';
@@ -17,7 +17,6 @@ const OTHER_MATCHES = ['access', 'prohibited', 'syntax', 'too-complex', 'unclass
 const RULE_IDS: readonly string[] = [...RULES.map(({ id }) => id), ...OTHER_MATCHES];
 
 function unknownRule(id: string): string {
-  if (MISSING_RULES.includes(id)) return `this version does not have the rule "${id}"`;
   const close = didYouMean(id, RULE_IDS);
   return `unknown rule "${id}"${close === '' ? `; known are ${RULE_IDS.join(', ')}` : close}`;
 }

@@ -6,14 +6,15 @@
  * other is policy-checks.ts; what they mean is policy/.
  */
 import { z } from 'zod';
-import { MISSING_RULES, RULES, ruleById } from '../policy/registry.js';
+import { duration } from '../policy/option-values.js';
+import { RULES, ruleById } from '../policy/registry.js';
 import type { Rule } from '../policy/rule.js';
 import { VERDICTS } from '../policy/types.js';
 import type { RuleSetting, Verdict } from '../policy/types.js';
 import { ACCESS_LEVELS } from '../sql/facts.js';
 import { describeValue, didYouMean } from './suggest.js';
 import { sessionNameProblem } from './session-settings.js';
-import { closed, duration, globs, networks, text } from './values.js';
+import { closed, globs, networks, text } from './values.js';
 
 /** Role and group names end up in metrics and messages. */
 const name = text((value) =>
@@ -31,9 +32,12 @@ function ruleEntry(rule: Rule): z.ZodType<RuleEntry> {
   const mapping = closed({
     action: action.exactOptional(),
     ...rule.options.shape,
+  }).check((context) => {
+    const problem = rule.missing?.(context.value) ?? null;
+    if (problem !== null) context.issues.push({ code: 'custom', input: context.value, message: problem });
   }) as unknown as z.ZodType<RuleEntry>;
   const described = { description: `${rule.title}. Default: ${rule.defaultAction ?? 'off, needs options'}` };
-  if (rule.options.safeParse({}).success) {
+  if (rule.options.safeParse({}).success && rule.missing === undefined) {
     return z
       .union([action, mapping], {
         error: ({ input }) =>
@@ -63,7 +67,6 @@ function ruleEntry(rule: Rule): z.ZodType<RuleEntry> {
 }
 
 function unknownRule(id: string, known: readonly string[]): string {
-  if (MISSING_RULES.includes(id)) return `this version does not have the rule "${id}"`;
   const close = didYouMean(id, known);
   return `unknown rule "${id}"${close === '' ? `; known are ${known.join(', ')}` : close}`;
 }

@@ -12,7 +12,8 @@ import { z } from 'zod';
 import { ConfigError, sortedProblems } from './problems.js';
 import type { Problem } from './problems.js';
 import { parseWith } from './schema-problems.js';
-import { closed, duration, port, size, text } from './values.js';
+import { duration } from '../policy/option-values.js';
+import { closed, port, size, text } from './values.js';
 import { parseYaml, readText, reasonOf } from './yaml-source.js';
 import type { Environment, YamlSource } from './yaml-source.js';
 

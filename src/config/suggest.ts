@@ -2,26 +2,7 @@
  * What was found, and which word was meant: for keys, rules, actions and settings
  * that are misspelt.
  */
-
-/** A value as a problem shows it, on one line and never long. */
-export function describeValue(value: unknown): string {
-  if (Array.isArray(value)) return 'a list';
-  switch (typeof value) {
-    case 'string': {
-      const text = JSON.stringify(value);
-      return text.length > 60 ? `${text.slice(0, 60)}…` : text;
-    }
-    case 'number':
-    case 'boolean':
-    case 'bigint':
-      return String(value);
-    case 'object':
-    case 'undefined':
-    case 'symbol':
-    case 'function':
-      return value === null || value === undefined ? 'nothing' : 'a mapping';
-  }
-}
+export { describeValue } from '../policy/option-values.js';
 
 /** ` (did you mean "access"?)` where one of the candidates is at most that many edits away, else nothing. */
 export function didYouMean(

@@ -75,40 +75,6 @@ function sizeWords(bytes: number): string {
   return `${bytes}B`;
 }
 
-const DURATION_UNITS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
-/** The longest delay that a Node timer keeps: a longer one would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
-/** A span of time in milliseconds: `500ms`, `10s`, `5m`, `2h`, `1d`. Always with its unit, and more than nothing. */
-export function duration(): z.ZodType<number, string> {
-  return z
-    .string({ error: (issue) => `${DURATION_WORDS}, found ${describeValue(issue.input)}` })
-    .regex(/^\d+(ms|s|m|h|d)$/, {
-      error: (issue) => `${DURATION_WORDS}, found ${describeValue(issue.input)}`,
-    })
-    .transform((value) => {
-      const [, digits = '', unit = ''] = /^(\d+)([a-z]+)$/.exec(value) ?? [];
-      return Number(digits) * (DURATION_UNITS[unit] ?? 1);
-    })
-    .check((context) => {
-      if (context.value > 0 && context.value <= MAX_TIMER_MS) return;
-      context.issues.push({
-        code: 'custom',
-        input: context.value,
-        message: 'must be more than 0 and less than 25 days',
-      });
-    });
-}
-
-const DURATION_WORDS = 'expected a duration such as 30s (units ms, s, m, h, d)';
-
 /** Text that a function may find fault with, in words. */
 export function text(problemOf: (value: string) => string | null): z.ZodString {
   return z.string().check((context) => {

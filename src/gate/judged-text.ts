@@ -10,8 +10,11 @@ import type { Catalog } from '../catalog/catalog.js';
 import type { RecordedSql, TextDigest } from '../audit/redact.js';
 import type { CounterChild, Metrics } from '../metrics.js';
 import { judge } from '../policy/engine.js';
+import { questionsOf } from '../policy/live.js';
+import type { RecoveryAsk } from '../policy/live-facts.js';
 import { measuringOf, measuringOfUnread, measures } from '../policy/measured.js';
 import type { Measuring } from '../policy/measured.js';
+import { recoveryAsks } from '../policy/role-rules.js';
 import type { Judgement, JudgingScope, Match, Policy, Role, Verdict } from '../policy/types.js';
 import type { NameChange } from '../session/names.js';
 import type { Meaning } from '../session/ports.js';
@@ -81,6 +84,10 @@ export interface JudgedText {
   readonly fetches: readonly string[];
   /** Another snapshot of the catalogs may lead to another judgement, of this text or of those that follow it in its transaction. */
   readonly asksCatalog: boolean;
+  /** What has to be found out about the way back before it, or what follows it in its transaction, runs. */
+  readonly recoveryAsks: readonly RecoveryAsk[];
+  /** What its questions find may have to be approved. */
+  readonly mayBeHeld: boolean;
   /** It calls code that is none of PostgreSQL's own, and that may change settings without saying so. */
   readonly runsForeignCode: boolean;
   /** Names of prepared statements that the text itself defines, before it may use them. */
@@ -182,10 +189,26 @@ export function judgeText(
       facts.some(
         ({ operation, calls }) => operation === 'begin' || (calls.length > 0 && measures(scope.role)),
       ),
+    recoveryAsks: asksOf(judgement, facts, scope.role),
+    mayBeHeld: questionsOf(judgement).some(({ action }) => action === 'hold'),
     runsForeignCode:
       executes.length > 0 || facts.some((statement) => runsForeignCode(statement, scope.catalog)),
     prepares,
   };
+}
+
+const NOTHING: readonly never[] = Object.freeze([]);
+
+function asksOf(judgement: Judgement, facts: readonly StatementFacts[], role: Role): readonly RecoveryAsk[] {
+  const asks = recoveryAsks(role);
+  if (asks.length === 0) return NOTHING;
+  const own = questionsOf(judgement).some(({ ask }) => ask.kind === 'recovery');
+  // What a name stands for is looked up later.
+  if (own || facts.some(({ names }) => names.some(({ kind }) => kind === 'execute' || kind === 'fetch')))
+    return asks;
+  if (!facts.some(({ operation }) => operation === 'begin')) return NOTHING;
+  // Within a transaction the server cannot be asked any more; a command can still be run.
+  return asks.filter(({ maxAgeMs }) => maxAgeMs !== null).map((ask) => ({ ...ask, command: null }));
 }
 
 interface Recordable {
@@ -311,6 +334,8 @@ export function unreadText(
     executes: [],
     fetches: [],
     asksCatalog: false,
+    recoveryAsks: NOTHING,
+    mayBeHeld: false,
     runsForeignCode: true,
     prepares: new Map(),
   };

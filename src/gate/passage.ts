@@ -11,6 +11,7 @@ import type { Block } from './blocks.js';
 import { TOO_LONG_TO_HOLD, cannotBeHeld } from './hold-words.js';
 import type { Bound, JudgedText } from './judged-text.js';
 import type { LexerAgreement } from './lexer-agreement.js';
+import type { LiveRules } from './live-rules.js';
 import type { SessionRole } from './session-role.js';
 import type { SessionTarget } from './target.js';
 import type { TextReader } from './text-reader.js';
@@ -20,7 +21,7 @@ import { TARGET_VALID_MS, policyRefusal } from './words.js';
 export interface ByNames {
   readonly block: Block | null;
   readonly held: readonly JudgedText[];
-  /** Everything that the names may stand for. */
+  /** Everything that would run by them. */
   readonly reached: readonly JudgedText[];
   /** What the portals among them are bound to. */
   readonly parameters: readonly HeldParameter[];
@@ -37,6 +38,7 @@ export interface PassageParts {
   readonly texts: TextReader;
   readonly target: SessionTarget;
   readonly lexer: LexerAgreement;
+  readonly live: LiveRules;
 }
 
 export class Passage {
@@ -54,7 +56,7 @@ export class Passage {
 
   /** Whether it, or what its names stand for when it runs, may have to be approved. */
   mayNeedApproval(text: JudgedText): boolean {
-    return this.needsApproval(text) || text.executes.length > 0 || text.fetches.length > 0;
+    return this.needsApproval(text) || text.mayBeHeld || text.executes.length > 0 || text.fetches.length > 0;
   }
 
   /** Why `judged` may not pass now, whoever approves it; null: nothing. */
@@ -111,11 +113,13 @@ export class Passage {
    */
   byNames(judged: JudgedText, names: NameLookup): ByNames {
     if (judged.executes.length === 0 && judged.fetches.length === 0) return NO_NAMES;
-    const { role, texts } = this.#parts;
+    const { role, texts, live } = this.#parts;
     if (role.observing) return NO_NAMES;
     const held: JudgedText[] = [];
     const parameters: HeldParameter[] = [];
     const blocked = (block: Block): ByNames => ({ ...NO_NAMES, block });
+    /** All that run by names but the first are later than it; none of them has been counted. */
+    const earlier = judged.executes.length + judged.fetches.length - 1;
     // Grows while it is gone through.
     const reached = [judged];
     for (const text of reached) {
@@ -134,13 +138,16 @@ export class Passage {
       for (const meaning of meanings) {
         const current = texts.current(meaning);
         if (reached.includes(current)) continue;
-        const block = this.block(current);
-        if (block !== null) return blocked({ ...block, match: block.match ?? current.judgement.decisive });
-        if (this.needsApproval(current)) held.push(current);
+        const settled = live.settle(current, earlier);
+        const block = this.block(settled);
+        if (block !== null) return blocked({ ...block, match: block.match ?? settled.judgement.decisive });
+        if (this.needsApproval(settled)) held.push(settled);
         reached.push(current);
       }
       for (const [name, portal] of portals) {
-        if (!portal.texts.some((meaning) => this.needsApproval(texts.current(meaning)))) continue;
+        const needs = (meaning: JudgedText): boolean =>
+          this.needsApproval(live.settle(texts.current(meaning), earlier));
+        if (!portal.texts.some(needs)) continue;
         if (portal.kept.values === null) return blocked(parametersNotKept(name));
         parameters.push(...portal.kept.values);
       }

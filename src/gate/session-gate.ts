@@ -33,6 +33,8 @@ import type {
 import type { HoldServices, Release } from './held.js';
 import type { Bound, JudgedText, RoleScope } from './judged-text.js';
 import { LexerAgreement } from './lexer-agreement.js';
+import { LiveRules } from './live-rules.js';
+import type { LiveServices } from './live-rules.js';
 import {
   CANCELLED_WHILE_WAITING,
   READING_OPEN,
@@ -61,7 +63,7 @@ import type { GatedConnection } from './waits.js';
 import { CANCELLED, INSUFFICIENT_PRIVILEGE, backstopGone, policyWarning, recordRefusal } from './words.js';
 
 /** What all sessions' gates share. */
-export interface GateServices extends ReaderServices, RecorderServices {
+export interface GateServices extends ReaderServices, RecorderServices, LiveServices {
   readonly policies: PolicyStore;
   readonly catalogs: CatalogStore;
   readonly holds: HoldServices;
@@ -99,6 +101,7 @@ export class SessionGate implements StatementGate {
   readonly #recorder: Recorder;
   readonly #target = createSessionTarget();
   readonly #lexer = new LexerAgreement();
+  readonly #live: LiveRules;
   readonly #passage: Passage;
   readonly #holds: SessionHolds;
   readonly #impact: SessionImpact;
@@ -108,7 +111,7 @@ export class SessionGate implements StatementGate {
 
   constructor(services: GateServices, session: GatedSession, connection: GatedConnection) {
     this.#services = services;
-    this.#waits = new Waits(connection, session.catalog, session.backstop);
+    this.#waits = new Waits(connection, session.catalog, services.recovery, session.backstop);
     this.#catalog = session.catalog;
     this.#backstop = session.backstop;
     this.#role = new SessionRole(services.policies, session.catalog, session.login, session.scope);
@@ -116,6 +119,7 @@ export class SessionGate implements StatementGate {
       connection.ready();
     });
     this.#recorder = new Recorder(services, session.id, session.constant);
+    this.#live = new LiveRules(services, session.login.user, this.#role);
     this.#passage = new Passage({
       environment: services.environment,
       clock: services.clock,
@@ -124,6 +128,7 @@ export class SessionGate implements StatementGate {
       texts: this.#texts,
       target: this.#target,
       lexer: this.#lexer,
+      live: this.#live,
     });
     this.#connection = connection;
     this.#impact = new SessionImpact({
@@ -133,6 +138,9 @@ export class SessionGate implements StatementGate {
       user: session.login.user,
       environment: services.environment,
       confirmed: () => this.#passage.confirmed(),
+      charge: (run, rows) => {
+        this.#live.changed(run, rows);
+      },
     });
     this.#holds = new SessionHolds(services, {
       session,
@@ -190,11 +198,13 @@ export class SessionGate implements StatementGate {
     const startedAt = this.#texts.startOfDecision();
     const read = this.#read('query', bytes, start, end, startedAt);
     if ('kind' in read) return read;
-    const { judged } = read;
-    const byNames = this.#passage.byNames(judged, names);
+    const byNames = this.#passage.byNames(read.judged, names);
+    let { block } = read;
+    if (block === null && this.#mustCountFirst([read.judged, ...byNames.reached])) return WAIT;
+    const judged = this.#live.settle(read.judged);
+    if (judged !== read.judged) block ??= this.#passage.block(judged);
     const measured = judged.statements.map((record) => this.#impact.measuring(record, byNames.reached));
-    const block =
-      read.block ?? byNames.block ?? this.#cannotMeasure(measured) ?? this.#impact.blockOfString(judged);
+    block ??= byNames.block ?? this.#cannotMeasure(measured) ?? this.#impact.blockOfString(judged);
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
     const record = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
@@ -206,6 +216,7 @@ export class SessionGate implements StatementGate {
     if (released !== null && !('runs' in released)) return released;
     if (judged.runsForeignCode) this.#waits.ranForeignCode();
     const runs = released?.runs ?? record(tried ? TRIED : null);
+    this.#live.passed(judged, runs, byNames.reached);
     const statements: PassedStatement[] = judged.statements.map(({ changes }, index) => ({
       execution: runs[index] ?? null,
       changes,
@@ -256,7 +267,7 @@ export class SessionGate implements StatementGate {
     if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const texts = (meanings as readonly JudgedText[]).map((text) => this.#texts.current(text));
-    if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return WAIT;
+    if (this.#mustFindOut(texts)) return WAIT;
     if (texts.length === 0) {
       // A function may have prepared it behind Holdfast's back; only who may do anything may use that.
       const unknown = this.#texts.unread('unknown_statement', null, INSUFFICIENT_PRIVILEGE);
@@ -289,8 +300,9 @@ export class SessionGate implements StatementGate {
     if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const portals = meanings as readonly Bound[];
-    const texts = portals.flatMap((portal) => portal.texts.map((text) => this.#texts.current(text)));
-    if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return WAIT;
+    const current = portals.flatMap((portal) => portal.texts.map((text) => this.#texts.current(text)));
+    if (this.#mustFindOut(current) || this.#mustCountFirst(current)) return WAIT;
+    const texts = this.#live.settleAll(current);
     const parameters = portals.at(-1)?.parameters ?? null;
     const held: JudgedText[] = [];
     const reached: JudgedText[] = [];
@@ -300,7 +312,7 @@ export class SessionGate implements StatementGate {
       const block = this.#passage.block(text) ?? byNames.block;
       if (block !== null) return this.#refuse(text, block, 'execute', parameters, startedAt);
       held.push(...byNames.held);
-      reached.push(text, ...byNames.reached);
+      reached.push(...byNames.reached);
       reachedParameters.push(...byNames.parameters);
     }
     let judged = texts.at(-1) ?? null;
@@ -317,9 +329,8 @@ export class SessionGate implements StatementGate {
     if (portals.length === 0) {
       const block = this.#passage.block(judged);
       if (block !== null) return this.#refuse(judged, block, 'execute', null, startedAt);
-      reached.push(judged);
     }
-    const measuring = this.#impact.measuring(null, reached);
+    const measuring = this.#impact.measuring(judged.statements[0] ?? null, [...texts, ...reached]);
     const unmeasurable = this.#cannotMeasure([measuring]);
     if (unmeasurable !== null) return this.#refuse(judged, unmeasurable, 'execute', parameters, startedAt);
     const record = judged.statements[0];
@@ -345,12 +356,14 @@ export class SessionGate implements StatementGate {
           ? (recordAs(TRIED)[0] ?? null)
           : this.#recorder.decision(record, 'execute', parameters, startedAt);
     if (execution === null) throw new Error('an execution without its decision');
+    this.#live.passed(judged, [execution], reached);
     return {
       kind: 'pass',
       execution,
       changes: record.changes,
       meaning: null,
-      notice: released?.notice ?? null,
+      // What the text itself is warned about was said at its Parse.
+      notice: released?.notice ?? (current.includes(judged) ? null : this.#warning(judged)),
       guard: this.#guard(measuring, execution, judged.sql, tried, released),
     };
   }
@@ -426,7 +439,7 @@ export class SessionGate implements StatementGate {
     if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const judged = this.#texts.read(bytes, start, end, startedAt);
-    if (judged === null || this.#waits.mustReadCatalog(judged.asksCatalog)) return WAIT;
+    if (judged === null || this.#mustFindOut([judged])) return WAIT;
     switch (this.#waits.readingAgrees(judged)) {
       case 'wait':
         return WAIT;
@@ -435,6 +448,17 @@ export class SessionGate implements StatementGate {
       case 'yes':
         return { judged, block: this.#passage.block(judged) };
     }
+  }
+
+  /** Whether the message must wait until what its judgement depends on has been read or asked. */
+  #mustFindOut(texts: readonly JudgedText[]): boolean {
+    if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return true;
+    return this.#waits.mustAskRecovery(texts.flatMap(({ recoveryAsks }) => recoveryAsks));
+  }
+
+  /** Whether it must wait until it is known what the session has changed before. */
+  #mustCountFirst(texts: readonly JudgedText[]): boolean {
+    return this.#live.mustCountFirst(texts) && this.#waits.mustSettle();
   }
 
   /** What is to be said to the message at hand without judging it: it was cancelled, or is held; null: judge it. */
@@ -481,6 +505,7 @@ export class SessionGate implements StatementGate {
     if (!ending.skipped) this.#holds.statementEnded(operation);
     if (ending.sqlstate !== null || ROLLBACKS.has(operation)) this.#target.rolledBack();
     else if (target !== null && !ending.skipped) this.#target.changed(target, now);
+    this.#live.changed(run, ending.rows ?? 0);
     this.#recorder.outcome(run, ending, now);
     this.#impact.ended(operation, ending);
   }

@@ -137,7 +137,7 @@ export class SessionHolds {
 
   /** What the name of a Parse is to mean. @param types the parameters' OIDs, asked for where they are kept @param always as in keep() */
   prepared(judged: JudgedText, types: () => readonly number[], always: boolean): Meaning {
-    if (!always && !this.#parts.passage.needsApproval(judged)) return judged;
+    if (!always && !this.#parts.passage.needsApproval(judged) && !judged.mayBeHeld) return judged;
     return { ...judged, parameterTypes: types() } satisfies PreparedForApproval;
   }
 

@@ -85,12 +85,16 @@ export class SessionImpact {
   readonly #user: string;
   readonly #environment: string;
   readonly #confirmed: () => boolean;
+  readonly #charge: (run: Run, rows: number) => void;
   #transaction: Transaction | null = null;
   #status: TransactionStatus = 'I';
   /** What the message at hand turned out to change, when it was tried. */
   #trial: Trial | null = null;
 
-  /** @param confirmed whether the session has named the environment that it means */
+  /**
+   * @param confirmed whether the session has named the environment that it means
+   * @param charge what a run has changed counts for its user's budget
+   */
   constructor(parts: {
     readonly role: SessionRole;
     readonly recorder: Recorder;
@@ -98,6 +102,7 @@ export class SessionImpact {
     readonly user: string;
     readonly environment: string;
     readonly confirmed: () => boolean;
+    readonly charge: (run: Run, rows: number) => void;
   }) {
     this.#role = parts.role;
     this.#recorder = parts.recorder;
@@ -105,6 +110,7 @@ export class SessionImpact {
     this.#user = parts.user;
     this.#environment = parts.environment;
     this.#confirmed = parts.confirmed;
+    this.#charge = parts.charge;
   }
 
   /** What the message at hand turned out to change; null: it has not been tried, or nothing of it must be approved. */
@@ -304,6 +310,8 @@ export class SessionImpact {
     },
   ): void {
     const { refusal, ...rest } = counted;
+    const stays = refusal === null && !counted.undone;
+    this.#charge(run, stays ? (counted.impact === null ? (ending.rows ?? 0) : total(counted.impact)) : 0);
     this.#recorder.counted(run, ending, { ...rest, sqlstate: refusal?.sqlstate ?? null }, this.#clock());
   }
 

@@ -10,6 +10,8 @@ import type { TransactionStatus } from '../protocol/constants.js';
 import type { Notice } from '../protocol/encode.js';
 import type { DatabaseCatalog } from './catalog-store.js';
 import type { JudgedText } from './judged-text.js';
+import type { RecoveryAsk } from '../policy/live-facts.js';
+import type { RecoveryStore } from './recovery-store.js';
 
 /** What the gate needs of the connection that it judges for. */
 export interface GatedConnection {
@@ -17,6 +19,8 @@ export interface GatedConnection {
   ready(): void;
   /** Begins to read the catalogs on the session's own connection. @returns false where that is not possible now */
   readCatalog(): boolean;
+  /** Begins to ask for the state of WAL archiving on the session's own connection. @returns false where that is not possible now */
+  readArchiver(): boolean;
   /** The server owes a ReadyForQuery for what was sent before the message at hand. */
   groupOutstanding(): boolean;
   /** The server owes an answer to anything that was sent before the message at hand. */
@@ -35,9 +39,12 @@ const LEXER_MATTERS = /[^\x00-\x5b\x5d-\x7f]/;
 export class Waits {
   readonly #connection: GatedConnection;
   readonly #catalog: DatabaseCatalog;
+  readonly #recovery: RecoveryStore;
   readonly #backstop: boolean;
   /** The message at hand has waited for the catalogs; it is judged by what there is now. */
   #catalogAwaited = false;
+  /** What the message at hand has waited to find out about the way back; new with each message. */
+  #found = new Set<'archiver' | readonly string[]>();
   #heldBack = false;
   #settling = false;
   #cancelled = false;
@@ -45,9 +52,15 @@ export class Waits {
   #foreignCode = false;
 
   /** @param backstop default_transaction_read_only = on was set at login */
-  constructor(connection: GatedConnection, catalog: DatabaseCatalog, backstop: boolean) {
+  constructor(
+    connection: GatedConnection,
+    catalog: DatabaseCatalog,
+    recovery: RecoveryStore,
+    backstop: boolean,
+  ) {
     this.#connection = connection;
     this.#catalog = catalog;
+    this.#recovery = recovery;
     this.#backstop = backstop;
   }
 
@@ -133,6 +146,50 @@ export class Waits {
     }
   }
 
+  /**
+   * Whether the message must wait until it is known what it has to know about the way back; it is then judged by what
+   * is known.
+   */
+  mustAskRecovery(asks: readonly RecoveryAsk[]): boolean {
+    if (asks.length === 0) return false;
+    for (const ask of asks) if (this.#mustAskArchiver(ask) || this.#mustRunCommand(ask)) return true;
+    this.#found = new Set();
+    return false;
+  }
+
+  #mustAskArchiver(ask: RecoveryAsk): boolean {
+    const found = this.#found;
+    if (found.has('archiver')) return false;
+    switch (this.#recovery.advice(ask)) {
+      case 'judge':
+        return false;
+      case 'read':
+        if (this.#connection.readArchiver()) {
+          found.add('archiver');
+          return true;
+        }
+        // Behind other requests it waits for their answers; within one group, and in a transaction, it cannot be asked.
+        this.#heldBack ||= this.#connection.groupOutstanding();
+        return this.#heldBack;
+      case 'wait':
+        this.#recovery.whenRead((end) => {
+          if (end !== 'abandoned') found.add('archiver');
+          this.#connection.ready();
+        });
+        return true;
+    }
+  }
+
+  #mustRunCommand(ask: RecoveryAsk): boolean {
+    const { command } = ask;
+    const found = this.#found;
+    if (command === null || found.has(command)) return false;
+    return this.#recovery.mustRun(ask, () => {
+      found.add(command);
+      this.#connection.ready();
+    });
+  }
+
   /** A cancel request came for the message that waits. */
   cancel(): void {
     this.#cancelled = true;
@@ -146,6 +203,7 @@ export class Waits {
       this.#heldBack = false;
       this.#settling = false;
       this.#catalogAwaited = false;
+      this.#found = new Set();
     }
     return cancelled;
   }

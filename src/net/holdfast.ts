@@ -16,8 +16,10 @@ import { createHoldRecorder } from '../gate/hold-recorder.js';
 import { admitLogin } from '../gate/login-gate.js';
 import { createCatalogStore } from '../gate/catalog-store.js';
 import { createPolicyStore } from '../gate/policy-store.js';
+import { createRecoveryStore } from '../gate/recovery-store.js';
 import type { PolicyStore } from '../gate/policy-store.js';
 import { createBook } from '../holds/book.js';
+import { createWriteBudgets } from '../impact/budget.js';
 import { HOLD_ID_BYTES, holdId } from '../holds/request.js';
 import type { Logger } from '../log.js';
 import { createMetrics } from '../metrics.js';
@@ -27,6 +29,7 @@ import type { StartupMessage } from '../protocol/startup.js';
 import { loadParser } from '../sql/analyze.js';
 import { createAdmission } from './admission.js';
 import { createCancelRegistry } from './cancellation.js';
+import { runCommand } from './command-runner.js';
 import { createServerTls, greetClient, hangUp } from './client-leg.js';
 import type { ClientLeg, ServerTls } from './client-leg.js';
 import { watchPolicy } from './policy-reload.js';
@@ -144,6 +147,8 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
       metrics,
       policies,
       catalogs,
+      budgets: createWriteBudgets(),
+      recovery: createRecoveryStore({ run: runCommand, clock: () => performance.now() }),
       audit,
       pool,
       statementLimit: settings.limits.statement,

@@ -21,8 +21,10 @@ import type { LoginResult } from '../session/login.js';
 import { CancelForwarding } from './cancel-forwarding.js';
 import type { ServerKey } from './cancel-forwarding.js';
 import { Outgoing } from './outgoing.js';
-import { CatalogReader } from './catalog-reader.js';
-import type { Unclaimed } from './catalog-reader.js';
+import { archiverReading } from './archiver-reader.js';
+import { catalogReading } from './catalog-reader.js';
+import { ServerReader } from './server-reader.js';
+import type { ServerReading, Unclaimed } from './server-reader.js';
 import type { SessionServices } from './services.js';
 
 /** Bytes for the server that may wait for the audit log before the client is read no further. */
@@ -60,7 +62,7 @@ export class SessionRelay {
   readonly #conversation: Conversation;
   readonly #outgoing: Outgoing;
   readonly #cancels: CancelForwarding | null;
-  readonly #catalogReader: CatalogReader;
+  readonly #reader = new ServerReader();
   /** Physical replication takes no SQL. */
   readonly #replication: boolean;
   #clientEnded = false;
@@ -79,10 +81,12 @@ export class SessionRelay {
     this.#replication = session.gated.replication;
     const gate = new SessionGate(services.gate, session.gated, {
       ready: () => {
-        // Nothing may be sent while the catalogs are read; when they have been, it is asked again anyway.
-        if (!this.#catalogReader.underWay) this.#resume();
+        // Nothing may be sent while the server is asked; when it has answered, it is asked again anyway.
+        if (!this.#reader.underWay) this.#resume();
       },
-      readCatalog: () => this.#readCatalog(),
+      readCatalog: () => this.#read(() => catalogReading(services, session.gated.id, session.gated.catalog)),
+      readArchiver: () =>
+        this.#read(() => archiverReading(services, session.gated.id, services.gate.recovery)),
       groupOutstanding: () => this.#conversation.groupOutstanding,
       owed: () => this.#conversation.owed,
       flush: () => {
@@ -94,7 +98,6 @@ export class SessionRelay {
       },
     });
     this.#gate = gate;
-    this.#catalogReader = new CatalogReader(services, session.gated.id, session.gated.catalog);
     this.#outgoing = new Outgoing({
       write: (chunks) => {
         this.#writeUpstream(chunks);
@@ -195,8 +198,8 @@ export class SessionRelay {
   /** Bytes of the server; `lasting`: they stay as they are after this returns. */
   receiveServer(bytes: Buffer, lasting: boolean): void {
     this.#upstreamBytesLast = lasting;
-    if (this.#catalogReader.underWay) {
-      this.#catalogAnswer(bytes);
+    if (this.#reader.underWay) {
+      this.#answer(bytes);
       return;
     }
     this.#conversation.receiveServer(bytes);
@@ -228,7 +231,7 @@ export class SessionRelay {
     if (this.#conversation.waiting && (this.#conversation.quiet || this.#gate.holding)) {
       // What the client waits for has not reached the server, which may be at a query of Holdfast's.
       this.#gate.cancelWaiting();
-      if (!this.#catalogReader.underWay) this.#resume();
+      if (!this.#reader.underWay) this.#resume();
       return true;
     }
     return this.#cancels?.cancel() ?? false;
@@ -248,25 +251,26 @@ export class SessionRelay {
   stop(): void {
     this.#gate.leaveHold('client_gone');
     this.#gate.stop();
-    this.#catalogReader.stop();
+    this.#reader.stop();
   }
 
-  // ---------------------------------------------------------------- catalogs
+  // ---------------------------------------------------------------- questions of Holdfast's own
 
-  #readCatalog(): boolean {
+  /** @param begin begins the reading, where it is possible now */
+  #read(begin: () => ServerReading): boolean {
     const { quiet, status } = this.#conversation;
     // Within a transaction a query would fix its snapshot, and its failure would be the transaction's.
     if (!quiet || status !== 'I' || this.#replication || this.#outgoing.waiting > 0) return false;
-    this.#writeUpstream([this.#catalogReader.start()]);
+    this.#writeUpstream([this.#reader.start(begin())]);
     return true;
   }
 
-  #catalogAnswer(bytes: Buffer): void {
+  #answer(bytes: Buffer): void {
     let unclaimed: Unclaimed | null;
     try {
-      unclaimed = this.#catalogReader.receive(bytes);
+      unclaimed = this.#reader.receive(bytes);
     } catch (error) {
-      this.#catalogReader.stop();
+      this.#reader.stop();
       if (!(error instanceof ProtocolViolation)) throw error;
       this.#conversation.fail({
         severity: 'FATAL',

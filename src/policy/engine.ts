@@ -8,12 +8,20 @@
  */
 import { ACCESS_LEVELS } from '../sql/facts.js';
 import type { Access, Analysis, Need, StatementFacts } from '../sql/facts.js';
+import { strictestFirst } from './live.js';
 import { activeRules, listedFunctions } from './role-rules.js';
 import type { ActiveRule } from './role-rules.js';
 import { goesOnBehindItsEnd } from './transaction-ends.js';
-import type { Rule, RuleFinding, RuleSubject } from './rule.js';
-import { VERDICTS } from './types.js';
-import type { JudgedStatement, Judgement, JudgingScope, Match, Role, Verdict } from './types.js';
+import type { LiveRule, Rule, RuleFinding, RuleSubject } from './rule.js';
+import type {
+  JudgedStatement,
+  Judgement,
+  JudgingScope,
+  LiveQuestion,
+  Match,
+  Role,
+  Verdict,
+} from './types.js';
 import { volatileCalls } from './volatile-calls.js';
 import type { VolatileCall } from './volatile-calls.js';
 import { described } from './words.js';
@@ -67,15 +75,6 @@ export function judge(analysis: Analysis, role: Role, context: JudgingScope): Ju
   }
 }
 
-/** Matches strictest first; among equals the order they came in. */
-function strictestFirst(matches: readonly Match[]): Match[] {
-  return [...matches].sort((a, b) => severity(b.action) - severity(a.action));
-}
-
-function severity(verdict: Verdict): number {
-  return VERDICTS.indexOf(verdict);
-}
-
 function refusedText(match: Match, sqlstate: string, position: number | null): Judgement {
   return {
     verdict: 'deny',
@@ -104,7 +103,7 @@ function judgeStatements(
   let index = 0;
   for (const facts of statements) {
     if (isEmpty(facts)) {
-      judged.push({ facts, matches: [] });
+      judged.push({ facts, matches: [], questions: NOTHING });
       continue;
     }
     const subject: RuleSubject = {
@@ -120,13 +119,20 @@ function judgeStatements(
       catalogUnknown: context.catalogUnknown,
     };
     const own = [...prohibited(facts), ...withoutAccess(facts, role, subject)];
+    const questions: LiveQuestion[] = [];
     for (const active of rules) {
+      if (active.rule.live !== undefined) {
+        const asked = ruleQuestions(active, active.rule.live, subject);
+        if ('match' in asked) own.push(asked.match);
+        else questions.push(...asked.questions);
+        continue;
+      }
       const matches = ruleMatches(active, subject);
       if (matches.length > 0) (active.rule.scope === 'text' ? ofText : own).push(...matches);
     }
     const place = (match: Match): number => match.offset ?? facts.span[0];
     const byPlace = own.sort((a, b) => place(a) - place(b));
-    judged.push({ facts, matches: strictestFirst(byPlace) });
+    judged.push({ facts, matches: strictestFirst(byPlace), questions });
     inOrder.push(...byPlace);
     index++;
   }
@@ -207,21 +213,50 @@ function level(access: Access): number {
   return ACCESS_LEVELS.indexOf(access);
 }
 
+/** What a rule asks each time that the statement runs. */
+function ruleQuestions(
+  { rule, action, options }: ActiveRule,
+  live: LiveRule,
+  subject: RuleSubject,
+): { readonly questions: readonly LiveQuestion[] } | { readonly match: Match } {
+  try {
+    const ask = live.ask(options);
+    const questions = rule.check(subject, options).map((about): LiveQuestion => ({
+      rule: rule.id,
+      action,
+      message: about.message,
+      offset: about.offset,
+      ask,
+      answer: (facts, earlier) => {
+        const found = live.answer(options, facts, earlier);
+        return found === null ? null : match(rule, { ...found, offset: about.offset }, action);
+      },
+    }));
+    return { questions };
+  } catch (error) {
+    return { match: defect(rule, error) };
+  }
+}
+
 function ruleMatches(active: ActiveRule, subject: RuleSubject): readonly Match[] {
   const { rule } = active;
   try {
     const findings = rule.check(subject, active.options);
     return findings.length === 0 ? NOTHING : findings.map((finding) => match(rule, finding, active.action));
   } catch (error) {
-    // A defect, and one that must not let a statement pass: it denies, whatever the rule's action.
-    const reason = error instanceof Error ? error.message : String(error);
-    const finding = {
-      message: `The rule "${rule.id}" could not be evaluated on this statement: ${reason}.`,
-      hint: 'This is a defect in Holdfast; please report the statement.',
-      offset: null,
-    };
-    return [match(rule, finding, 'deny')];
+    return [defect(rule, error)];
   }
+}
+
+/** A defect, and one that must not let a statement pass: it denies, whatever the rule's action. */
+function defect(rule: Rule, error: unknown): Match {
+  const reason = error instanceof Error ? error.message : String(error);
+  const finding = {
+    message: `The rule "${rule.id}" could not be evaluated on this statement: ${reason}.`,
+    hint: 'This is a defect in Holdfast; please report the statement.',
+    offset: null,
+  };
+  return match(rule, finding, 'deny');
 }
 
 function match(rule: Rule, finding: RuleFinding, action: Verdict): Match {

@@ -15,11 +15,13 @@ import { jsonOverwrite } from './rules/json-overwrite.js';
 import { multiStatement } from './rules/multi-statement.js';
 import { opaqueCode } from './rules/opaque-code.js';
 import { protectedTables } from './rules/protected-tables.js';
+import { recoveryReady } from './rules/recovery-ready.js';
 import { requireWhere } from './rules/require-where.js';
 import { rowLimit } from './rules/row-limit.js';
 import { softDelete } from './rules/soft-delete.js';
 import { tautologicalWhere } from './rules/tautological-where.js';
 import { truncate } from './rules/truncate.js';
+import { writeBudget } from './rules/write-budget.js';
 
 export const RULES: readonly Rule[] = [
   cascade,
@@ -36,14 +38,9 @@ export const RULES: readonly Rule[] = [
   rowLimit,
   opaqueCode,
   multiStatement,
+  writeBudget,
+  recoveryReady,
 ];
-
-/**
- * Rules that policies may have heard of and that this version does not have. A
- * policy that names one is refused: silently ignored, it would promise a
- * protection that nobody gives.
- */
-export const MISSING_RULES: readonly string[] = ['write-budget', 'recovery-ready'];
 
 const BY_ID: ReadonlyMap<string, Rule> = new Map(RULES.map((rule) => [rule.id, rule]));
 

@@ -9,6 +9,7 @@ import type { TablePattern } from './glob.js';
 import { RULES } from './registry.js';
 import type { Rule } from './rule.js';
 import { opaqueCode } from './rules/opaque-code.js';
+import type { RecoveryAsk } from './live-facts.js';
 import type { Role, Verdict } from './types.js';
 
 /** A rule as one role has it. */
@@ -53,4 +54,21 @@ export function listedFunctions(role: Role): readonly TablePattern[] {
     LISTED.set(role, listed);
   }
   return listed;
+}
+
+const NOTHING: readonly never[] = Object.freeze([]);
+const ASKED = new WeakMap<Role, readonly RecoveryAsk[]>();
+
+/** What the role's rules may ask about the way back; empty for most. */
+export function recoveryAsks(role: Role): readonly RecoveryAsk[] {
+  let asked = ASKED.get(role);
+  if (asked === undefined) {
+    asked = activeRules(role).flatMap(({ rule, options }) => {
+      const ask = rule.live?.ask(options);
+      return ask?.kind === 'recovery' ? [ask] : [];
+    });
+    if (asked.length === 0) asked = NOTHING;
+    ASKED.set(role, asked);
+  }
+  return asked;
 }

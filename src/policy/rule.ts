@@ -10,6 +10,7 @@ import type { z } from 'zod';
 import type { Catalog } from '../catalog/catalog.js';
 import type { Action, StatementFacts } from '../sql/facts.js';
 import type { Impact } from '../impact/impact.js';
+import type { LiveAsk, LiveFacts } from './live-facts.js';
 import type { CatalogUnknown, Verdict } from './types.js';
 
 /** One statement of the text, with what a rule may know of its surroundings. */
@@ -74,6 +75,32 @@ export interface Rule<S extends z.ZodObject = z.ZodObject> {
   check(subject: RuleSubject, options: z.output<S>): readonly RuleFinding[];
   /** Everything that matches in what a statement really did. A rule that has this makes its role's writes be counted before they are committed. */
   measure?(subject: MeasuredSubject, options: z.output<S>): readonly RuleFinding[];
+  /**
+   * Only of a rule with options of which each may be left out, but not all: what is
+   * missing, as a problem of the policy file; null: nothing.
+   */
+  missing?(options: Readonly<Record<string, unknown>>): string | null;
+  /**
+   * Only of a rule that depends on more than the statement, the policy and the catalog:
+   * `check` finds what it asks about, and whether that matches is asked each time that
+   * the statement is to run.
+   */
+  readonly live?: LiveRule<S>;
+}
+
+/** The part of a rule that only the moment can answer. */
+export interface LiveRule<S extends z.ZodObject = z.ZodObject> {
+  /** What is to be asked, worked out once for each text. */
+  ask(options: z.output<S>): LiveAsk;
+  /**
+   * What is found once the answers are there; null: the statement may pass.
+   * @param earlier how many statements that ask the same run before this one in the same message
+   */
+  answer(
+    options: z.output<S>,
+    facts: LiveFacts,
+    earlier: number,
+  ): Pick<RuleFinding, 'message' | 'hint'> | null;
 }
 
 /** Gives a rule's `check` the type of its own options. */

@@ -4,6 +4,7 @@
  */
 import type { Catalog } from '../catalog/catalog.js';
 import type { Access, StatementFacts } from '../sql/facts.js';
+import type { LiveAsk, LiveFacts } from './live-facts.js';
 
 /** Actions and verdicts, mildest first; the strictest match decides. */
 export const VERDICTS = ['allow', 'warn', 'confirm', 'hold', 'deny'] as const;
@@ -99,10 +100,28 @@ export interface JudgingScope {
   readonly catalogUnknown: CatalogUnknown;
 }
 
+/** Something about a statement that only the moment can tell. */
+export interface LiveQuestion {
+  readonly rule: string;
+  readonly action: Verdict;
+  /** What is asked and why, for `explain`: a whole sentence. */
+  readonly message: string;
+  /** UTF-16 offset in the analysed text of what is asked about; null where unknown. */
+  readonly offset: number | null;
+  readonly ask: LiveAsk;
+  /**
+   * The match that the answers make; null: none.
+   * @param earlier how many statements that ask the same run before this one in the same message, and are not spent yet
+   */
+  answer(facts: LiveFacts, earlier: number): Match | null;
+}
+
 export interface JudgedStatement {
   readonly facts: StatementFacts;
   /** Strictest first. */
   readonly matches: readonly Match[];
+  /** What is still to be asked each time that it is to run; a judgement that was kept knows no answers. */
+  readonly questions: readonly LiveQuestion[];
 }
 
 /** The policy's word on one text for one role: the same for every session of that role, so it can be cached. */

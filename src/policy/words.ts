@@ -139,3 +139,28 @@ function preposition(operation: string): string {
       return '';
   }
 }
+
+const PERIODS = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1000],
+] as const;
+
+/** A span of time as people say it, rounded: `15 minutes`, `1 hour`, `90 seconds`. */
+export function periodWords(milliseconds: number): string {
+  for (const [unit, size] of PERIODS) {
+    const count = Math.round(milliseconds / size);
+    // Below two of a unit the next smaller one says more, where it does not come out even.
+    if (count >= 2 || (count === 1 && milliseconds === size)) return plural(count, unit);
+  }
+  const seconds = Math.round(milliseconds / 1000);
+  return seconds > 0
+    ? plural(seconds, 'second')
+    : plural(Math.max(0, Math.round(milliseconds)), 'millisecond');
+}
+
+/** `1 row`, `1,200 rows`. */
+export function plural(count: number, unit: string): string {
+  return `${count.toLocaleString('en-US')} ${unit}${count === 1 ? '' : 's'}`;
+}

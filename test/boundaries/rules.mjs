@@ -1,7 +1,7 @@
 /**
  * Who may import whom, as dependency-cruiser rules. Imports point down:
  *
- *   cli → demo → net → gate, session → policy → catalog → sql
+ *   cli → demo → net → gate, session → policy → impact, catalog → sql
  *                          session → protocol
  *
  * The pure folders (protocol, sql, catalog, impact, policy, session, holds) can be tested by calling them,

@@ -27,7 +27,7 @@ vi.mock('../../src/policy/engine.js', async (original) => {
       matches: [],
       decisive: null,
       usedCatalog: false,
-      statements: judgement.statements.map(({ facts }) => ({ facts, matches: [] })),
+      statements: judgement.statements.map(({ facts }) => ({ facts, matches: [], questions: [] })),
     };
   };
   return { ...engine, judge };

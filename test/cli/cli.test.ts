@@ -99,7 +99,7 @@ describe('holdfast check', () => {
     const config = file('bad-settings.yaml', 'listn: {}\nadmin: { port: x }\n');
     const policy = file(
       'bad-policy.yaml',
-      'version: 1\nroles:\n  - name: a\n    acess: read\n    rules: { recovery-ready: deny }\n',
+      'version: 1\nroles:\n  - name: a\n    acess: read\n    rules: { drop-tabel: deny }\n',
     );
     const { status, stdout, stderr } = await run(['check', '--config', config, '--policy', policy]);
     expect(status).toBe(1);
@@ -108,7 +108,7 @@ describe('holdfast check', () => {
       `${config}:1:1: unknown key "listn" (did you mean "listen"?)`,
       `${config}:2:16: expected a number, found "x"`,
       `${policy}:4:5: unknown key "acess" (did you mean "access"?)`,
-      `${policy}:5:14: this version does not have the rule "recovery-ready"`,
+      `${policy}:5:14: unknown rule "drop-tabel" (did you mean "drop-table"?)`,
       '',
     ]);
   });

@@ -153,9 +153,27 @@ describe('a bad policy is refused, with the place and the word', () => {
       ['4:14: unknown rule "truncat" (did you mean "truncate"?)'],
     ],
     [
-      'rule of another version',
-      oneRole('rules:', '  write-budget: deny'),
-      ['5:7: this version does not have the rule "write-budget"'],
+      'rules that need one of their options',
+      oneRole('rules:', '  write-budget: { action: deny, window: 1m }', '  recovery-ready: deny'),
+      [
+        '5:21: the rule "write-budget" needs rows, statements or both: how much may be changed in the window',
+        '6:23: the rule "recovery-ready" does nothing without options: expected a mapping with max_age, command, deadline, cache, operations',
+      ],
+    ],
+    [
+      'wrong options of rules',
+      oneRole(
+        'rules:',
+        '  write-budget: { rows: 0, window: soon, operations: [drop] }',
+        '  recovery-ready: { command: [check-backup], deadline: 40d }',
+      ),
+      [
+        '5:29: must be at least 1',
+        '5:40: expected a duration such as 30s (units ms, s, m, h, d), found "soon"',
+        '5:59: expected one of insert, update, delete, merge, truncate, copy_from, function, found "drop"',
+        '6:34: the program is named by its absolute path',
+        '6:60: must be more than 0 and less than 25 days',
+      ],
     ],
     [
       'unknown action',

@@ -57,8 +57,12 @@ describe('the incidents, through a live Holdfast with the shipped policy', () =>
     });
   });
 
-  it('5: the loop of single deletes is not stopped yet', () => {
-    expect(outcome('5b').result).toBe('not yet stopped');
+  it('5: the loop of single deletes ends when its budget is spent: 100 accounts, with what hangs on them', () => {
+    const { result, judged, through } = outcome('5b');
+    expect(result).toBe('stopped');
+    expect(judged).toMatchObject({ verdict: 'deny', rules: ['write-budget'] });
+    expect(through.error).toMatchObject({ routine: 'holdfast/write-budget' });
+    expect(through.before - (through.after ?? 0)).toBe(700);
   });
 
   it('leave connections to others', () => {

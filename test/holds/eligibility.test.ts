@@ -68,7 +68,7 @@ describe('a new hold', () => {
       timeoutMs: 600_000,
       inTransactionTimeoutMs: 60_000,
       ticketTtlMs: 900_000,
-  atCommit: false,
+      atCommit: false,
       style: 'wait',
     } as const;
     expect(holdTimes(setting, false).timeoutMs).toBe(600_000);

@@ -92,7 +92,7 @@ describe.each(RULES.map((rule) => [rule.id, rule] as const))('%s', (id, rule) =>
     expect(examples(rule, 'Matches').length).toBeGreaterThan(0);
     expect(examples(rule, 'Does not match').length).toBeGreaterThan(0);
     for (const option of Object.keys(rule.options.shape))
-      expect(page(rule)).toMatch(new RegExp(`\\| \`${option}\` +\\|`));
+      expect(page(rule)).toMatch(new RegExp(`^\\| \`${option}\` +\\|`, 'm'));
   });
 
   it.each(examples(rule, 'Matches'))('matches %s', (sql) => {

@@ -92,7 +92,14 @@ export class ScriptedGate implements StatementGate {
     }
     const guard = this.#guard(texts.at(-1)?.sql ?? '');
     const meaning: Portal = { texts };
-    return { kind: 'pass', execution: null, changes: [], meaning, notice: null, again: guard?.preview === true };
+    return {
+      kind: 'pass',
+      execution: null,
+      changes: [],
+      meaning,
+      notice: null,
+      again: guard?.preview === true,
+    };
   }
 
   execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer {

@@ -32,6 +32,9 @@ const PG_HBA = [
 
 const SETTINGS = ['-c', 'max_connections=200', '-c', 'password_encryption=scram-sha-256'];
 
+/** `embedded:DIRECTORY`: the embedded server of the version that is installed there (test/matrix/run.mjs). */
+const OTHER_VERSION = 'embedded:';
+
 interface Server {
   readonly url: string;
   readonly kind: 'embedded' | 'testcontainers' | 'url';
@@ -48,6 +51,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     project.provide('postgresKind', server.kind);
     project.provide('postgresTls', server.tls);
     project.provide('postgresAuthUsers', ours);
+    project.provide('postgresPackage', packageOf(process.env['HOLDFAST_TEST_POSTGRES'] ?? ''));
   } catch (error) {
     await server.stop();
     throw error;
@@ -56,12 +60,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function startServer(choice: string): Promise<Server> {
-  if (choice === '') {
+  if (choice === '' || choice.startsWith(OTHER_VERSION)) {
     const embedded = await startEmbedded({
       directory: await mkdtemp(path.join(tmpdir(), 'holdfast-test-')),
       ephemeral: true,
       user: SUPERUSER,
       password: PASSWORD,
+      ...packageOf(choice),
       postgresFlags: [...SETTINGS, '-c', 'ssl=on'],
       files: {
         'pg_hba.conf': PG_HBA,
@@ -94,6 +99,10 @@ async function startServer(choice: string): Promise<Server> {
     };
   }
   return { url: choice, kind: 'url', tls: false, stop: () => Promise.resolve() };
+}
+
+function packageOf(choice: string): { packageDirectory?: string } {
+  return choice.startsWith(OTHER_VERSION) ? { packageDirectory: choice.slice(OTHER_VERSION.length) } : {};
 }
 
 async function createAuthUsers(url: string): Promise<void> {

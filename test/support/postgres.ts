@@ -3,7 +3,8 @@
  * one's own on it, and the users that log in by each authentication method.
  *
  * The server itself is started once by global-setup.ts. HOLDFAST_TEST_POSTGRES
- * chooses it: unset, the embedded one; `testcontainers`, a container of
+ * chooses it: unset, the embedded one; `embedded:DIRECTORY`, that of another version,
+ * installed there; `testcontainers`, a container of
  * postgres:18; anything else is taken as the URL of a superuser on a server that
  * is already there.
  */
@@ -22,6 +23,8 @@ declare module 'vitest' {
     postgresTls: boolean;
     /** The users of AUTH_USERS are there, each with its own method in pg_hba.conf. */
     postgresAuthUsers: boolean;
+    /** For startEmbedded, so that a server of a test's own is of the same version. */
+    postgresPackage: { packageDirectory?: string };
   }
 }
 

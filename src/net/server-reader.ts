@@ -1,0 +1,88 @@
+/**
+ * Asks the server something of Holdfast's own, on the upstream connection of a session
+ * that is idle, between two requests of its client, who sees nothing of it but the time
+ * it takes.
+ *
+ * Law: whoever starts a reading has made sure that the server owes nothing and that
+ * no transaction is open; while `underWay`, all that the server sends comes here, and
+ * nothing else may be sent to it. A reading always comes to one of its ends. What is
+ * read is not known here.
+ */
+import { query } from '../protocol/encode.js';
+import { ownQuery } from '../session/own-query.js';
+import type { OwnQuery, OwnResult, OwnRow } from '../session/own-query.js';
+
+/** What is to be read. One of `finish` and `abandoned` is called, once. */
+export interface ServerReading {
+  /** One SELECT that no setting of the session can change the meaning of. */
+  readonly sql: string;
+  /** Longest answer, bytes. */
+  readonly limit: number;
+  /** How long the server may take, milliseconds. */
+  readonly timeout: number;
+  /** Is given each row as it comes. Never throws. */
+  readonly onRow: (row: OwnRow) => void;
+  readonly finish: (result: OwnResult) => void;
+  /** The session has ended before there was an answer. */
+  readonly abandoned: () => void;
+}
+
+/** What came with and behind the answer; it is for the client. */
+export interface Unclaimed {
+  readonly relay: readonly Buffer[];
+  readonly rest: Buffer;
+}
+
+/**
+ * The settings of the session must not decide what is read, nor how long that takes;
+ * in one string with the query, SET LOCAL ends with it (the string is a transaction of
+ * its own, PostgreSQL documentation, chapter "Message Flow", "Multiple Statements in a
+ * Simple Query").
+ */
+function text({ sql, timeout }: ServerReading): string {
+  return [
+    // First of all: SERIALIZABLE and DEFERRABLE, as defaults of the session, would wait for others.
+    'SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE',
+    `SET LOCAL statement_timeout = ${timeout}`,
+    'SET LOCAL lock_timeout = 0',
+    'SET LOCAL jit = off',
+    sql,
+  ].join('; ');
+}
+
+export class ServerReader {
+  #underWay: { readonly reading: ServerReading; readonly answer: OwnQuery } | null = null;
+
+  get underWay(): boolean {
+    return this.#underWay !== null;
+  }
+
+  /** Begins a reading. @returns what to send to the server */
+  start(reading: ServerReading): Buffer {
+    if (this.#underWay !== null) throw new Error('a reading is under way already');
+    this.#underWay = { reading, answer: ownQuery(reading.limit, reading.onRow) };
+    return query(text(reading));
+  }
+
+  /**
+   * Bytes of the server, while a reading is under way.
+   * @returns what is left for the client once the answer is complete; null before
+   * @throws ProtocolViolation when the server sends what does not belong to an answer
+   */
+  receive(bytes: Buffer): Unclaimed | null {
+    const current = this.#underWay;
+    if (current === null) throw new Error('no reading is under way');
+    const answered = current.answer.receive(bytes);
+    if (answered === null) return null;
+    this.#underWay = null;
+    current.reading.finish(answered.result);
+    return { relay: answered.relay, rest: answered.rest };
+  }
+
+  /** The session has ended. */
+  stop(): void {
+    const current = this.#underWay;
+    this.#underWay = null;
+    current?.reading.abandoned();
+  }
+}
