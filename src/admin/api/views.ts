@@ -77,11 +77,12 @@ export function holdView(hold: Hold, caller: Approver, now: number): HoldView {
       hint,
       detail: detail ?? null,
     })),
-    relations: subject.relations.map(({ schema, name, mode, estimatedRows }) => ({
+    relations: subject.relations.map(({ schema, name, mode, estimatedRows, beside }) => ({
       schema,
       name,
       mode,
       estimated_rows: estimatedRows,
+      beside: beside ?? null,
     })),
     votes: hold.votes.map(({ approver, choice, reason, at }) => ({
       approver,
