@@ -16,7 +16,7 @@ const DIRECTORY = fileURLToPath(new URL('../../docs/screenshots/', import.meta.u
 const WRITE = process.env['HOLDFAST_SCREENSHOTS'] === '1';
 const PHONE = { viewport: { width: 360, height: 740 } };
 
-describe.skipIf(CHROMIUM === null)(`pictures of the page${NEEDS_CHROMIUM}`, () => {
+describe.skipIf(CHROMIUM === null)(`pictures of the page${NEEDS_CHROMIUM}`, { timeout: 60_000 }, () => {
   let browser: Browser;
 
   beforeAll(async () => {
@@ -44,9 +44,13 @@ describe.skipIf(CHROMIUM === null)(`pictures of the page${NEEDS_CHROMIUM}`, () =
     return page;
   }
 
-  /** Nothing sticks out sideways; then the picture. */
-  async function picture(page: Page, name: string): Promise<void> {
+  /** Nothing sticks out sideways. */
+  async function fits(page: Page): Promise<void> {
     expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0);
+  }
+
+  async function picture(page: Page, name: string): Promise<void> {
+    await fits(page);
     if (!WRITE) return;
     const path = `${DIRECTORY}${name}.png`;
     await page.screenshot({ path, fullPage: true, animations: 'disabled' });
@@ -68,7 +72,7 @@ describe.skipIf(CHROMIUM === null)(`pictures of the page${NEEDS_CHROMIUM}`, () =
     expect(await page.locator('.stake').textContent()).toBe(
       'about 302 rows in it; reaches 3 more tables of about 1,815 rows · keeps its locks while it waits',
     );
-    expect(await page.locator('.left .time').textContent()).toMatch(/^0:4\d$/);
+    expect(await page.locator('.left .time').textContent()).toMatch(/^0:[1-5]\d$/);
     expect(await page.locator('.tables tbody tr').allTextContents()).toEqual([
       expect.stringMatching(/^public\.account.*changes rows.*302/),
       ...['user', 'user_in_account', 'user_identity'].map((name): unknown =>
@@ -120,7 +124,7 @@ describe.skipIf(CHROMIUM === null)(`pictures of the page${NEEDS_CHROMIUM}`, () =
     await picture(page, 'many');
     const phone = await open(api, 'lee', PHONE);
     await phone.locator('.target').nth(3).waitFor();
-    await picture(phone, 'phone-many');
+    await fits(phone);
 
     const [drop, json, truncate] = others.map(({ id }) => id);
     const deny = { choice: 'deny', approver: KIM, reason: 'The nightly report still reads it.' } as const;
@@ -146,7 +150,7 @@ describe.skipIf(CHROMIUM === null)(`pictures of the page${NEEDS_CHROMIUM}`, () =
     await page.getByLabel('Your approver token').fill('not-the-token-of-anybody');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByText('That is not the token of an approver in the policy in force.').waitFor();
-    await picture(page, 'sign-in');
+    await fits(page);
   });
 
   test('without a connection everything is marked, and nothing can be decided', async () => {

@@ -12,7 +12,7 @@ function scene(id: string, timeoutMs: number, subject: Partial<Subject>, approva
 
 /** @param now milliseconds since 1970 */
 export function scenes(now: number): { readonly one: Request; readonly others: readonly Request[] } {
-  const one = scene('3md7dn6tkk', 48_000, {
+  const one = scene('3md7dn6tkk', 58_000, {
     sql: [
       '-- clean up accounts that nobody has used for two years',
       'DELETE FROM account',

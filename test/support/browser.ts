@@ -15,7 +15,7 @@ export const NEEDS_CHROMIUM =
   CHROMIUM === null ? ' (skipped: no Chromium here; apt-get install chromium, or HOLDFAST_CHROMIUM)' : '';
 
 /** What is not there by then will not come. */
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 15_000;
 
 /** With a profile of its own, which goes with it. */
 export function startBrowser(): Promise<Browser> {
