@@ -1,6 +1,6 @@
 /**
  * The admin port: /metrics for Prometheus, /healthz and /readyz for orchestrators,
- * /api/ for approvers (api/routes.ts).
+ * /api/ for approvers (api/routes.ts), and their page at / (page-files.ts).
  *
  * Law of this file: it owns HTTP and nothing else. What "ready" means is the
  * caller's; what is counted is metrics.ts. Answers carry no stack traces and no
@@ -12,6 +12,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
 import { holdsApi, type ApiOptions } from './api/routes.js';
+import { approvalsPage, readPage } from './page-files.js';
 
 export interface Readiness {
   readonly ok: boolean;
@@ -28,7 +29,7 @@ export interface AdminOptions {
   readonly logger: Logger;
   /** How long /readyz waits for the checks; 2,000 ms unless a test says otherwise. */
   readonly readyDeadlineMs?: number;
-  /** The approvals API; left out: there is none. */
+  /** The approvals API, and the page with it; left out: there is neither. */
   readonly api?: ApiOptions;
 }
 
@@ -153,7 +154,10 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     sendError(reply, status, status >= 500 ? 'internal error' : 'bad request');
   });
   addRoutes(app, options);
-  if (options.api !== undefined) await app.register(holdsApi(options.api), { prefix: '/api' });
+  if (options.api !== undefined) {
+    await app.register(holdsApi(options.api), { prefix: '/api' });
+    await app.register(approvalsPage(await readPage()));
+  }
 
   await app.listen({ host: options.host, port: options.port });
   const address = app.server.address() as AddressInfo;

@@ -10,6 +10,7 @@ import type { Catalog } from '../catalog/catalog.js';
 import type { HeldMatch, HeldParameter, HeldRelation, Measured, Subject } from '../holds/hold.js';
 import type { HoldSetting, Login, Match } from '../policy/types.js';
 import { changedBeside } from '../policy/reach.js';
+import { named } from '../policy/words.js';
 import type { RelationUse, StatementFacts } from '../sql/facts.js';
 import type { JudgedText } from './judged-text.js';
 import { rulesOf } from './words.js';
@@ -104,28 +105,25 @@ function matchesOfReached(text: JudgedText): readonly HeldMatch[] {
 /** Everything that the texts name or reach by the catalogs, each once. */
 function relationsOf(texts: readonly JudgedText[], catalog: Catalog | null): readonly HeldRelation[] {
   const found = new Map<string, HeldRelation>();
-  const add = (use: RelationUse, estimatedRows: number | null): void => {
-    const key = JSON.stringify([use.schema, use.name, use.mode]);
-    if (found.size < MOST_RELATIONS && !found.has(key)) found.set(key, { ...use, estimatedRows });
+  const add = (relation: HeldRelation): void => {
+    const key = JSON.stringify([relation.schema, relation.name, relation.mode]);
+    if (found.size < MOST_RELATIONS && !found.has(key)) found.set(key, relation);
   };
   const facts = texts.flatMap((text) => text.statements.flatMap((statement) => statement.facts ?? []));
   for (const { relations } of facts) {
     for (const { schema, name, mode } of relations)
-      add({ schema, name, mode }, estimate({ schema, name, mode }, catalog));
+      add({ schema, name, mode, estimatedRows: estimate({ schema, name, mode }, catalog) });
   }
   if (catalog !== null) for (const statement of facts) addBeside(statement, catalog, add);
   return [...found.values()];
 }
 
-function addBeside(
-  statement: StatementFacts,
-  catalog: Catalog,
-  add: (use: RelationUse, estimatedRows: number | null) => void,
-): void {
+function addBeside(statement: StatementFacts, catalog: Catalog, add: (relation: HeldRelation) => void): void {
   const changed = statement.relations.filter(({ mode }) => mode !== 'read');
-  for (const { relation, action } of changedBeside(catalog, statement, changed)) {
+  for (const { relation, action, how } of changedBeside(catalog, statement, changed)) {
     const mode = action.effect === 'ddl' || action.effect === 'admin' ? 'ddl' : 'write';
-    add({ schema: relation.schema, name: relation.name, mode }, relation.rows);
+    const { schema, name, rows } = relation;
+    add({ schema, name, mode, estimatedRows: rows, beside: `${how(named(relation))}.` });
   }
 }
 

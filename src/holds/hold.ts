@@ -51,6 +51,8 @@ export interface HeldParameter {
 export interface HeldRelation extends RelationUse {
   /** The planner's estimate; null where there is none. */
   readonly estimatedRows: number | null;
+  /** How the statement changes it without naming it, in a sentence; left out: it names it. */
+  readonly beside?: string;
 }
 
 /** Rows of one table that were changed. */

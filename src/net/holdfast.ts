@@ -8,6 +8,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { cancelBody, policyBody } from '../audit/records.js';
 import { openAuditLog } from '../audit/writer.js';
 import { startAdmin } from '../admin/server.js';
+import { createSessions } from '../admin/api/sessions.js';
 import { verifyTotp } from '../admin/api/totp.js';
 import type { Settings } from '../config/settings.js';
 import { OperatorError } from '../errors.js';
@@ -203,6 +204,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         store: book,
         policy: () => policies.current.policy,
         recorder: holdRecorder,
+        sessions: createSessions({ now: () => Date.now(), randomBytes }),
         verifyTotp,
         now: () => Date.now(),
         logger,

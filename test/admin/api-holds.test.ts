@@ -280,6 +280,7 @@ describe('GET /api/openapi.json', () => {
       '/api/holds/{id}/deny',
       '/api/events',
       '/api/whoami',
+      '/api/session',
       '/api/openapi.json',
     ]);
     const { schemas } = body['components'] as { schemas: Record<string, unknown> };

@@ -1,11 +1,12 @@
 /** The approvals API on a real port, with a clock and a policy that tests change. */
-import { createHmac } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
 import { startAdmin } from '../../src/admin/server.js';
 import type { ApiOptions } from '../../src/admin/api/routes.js';
+import { createSessions } from '../../src/admin/api/sessions.js';
 import type { VerifyTotp } from '../../src/admin/api/one-time-codes.js';
 import type { RefusedVote } from '../../src/audit/records-holds.js';
 import type { Book } from '../../src/holds/book.js';
@@ -77,6 +78,7 @@ export async function startApi(more: Partial<ApiOptions> = {}): Promise<Api> {
         refusedVote: (vote) => api.refused.push(vote),
         durable: () => (api.failing ? Promise.reject(new Error('disk full')) : Promise.resolve()),
       },
+      sessions: createSessions({ now: () => clock.now, randomBytes }),
       verifyTotp,
       now: () => clock.now,
       logger,

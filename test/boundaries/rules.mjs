@@ -99,6 +99,15 @@ export const RULES = [
       npmPackage('(yaml|zod)'),
     ],
   ),
+  only('page-imports', 'the page runs in a browser: it imports itself', '^src/admin/page/[^/]+\\.ts$', [
+    '^src/admin/page/',
+  ]),
+  forbidden(
+    'nobody-imports-page',
+    'the page is served, not run',
+    { path: '^src/', pathNot: '^src/admin/page/' },
+    { path: '^src/admin/page/' },
+  ),
   forbidden(
     'nobody-imports-net',
     'net is the driver on top: only the command line, the demo and other processes’ entry points start it',

@@ -119,7 +119,7 @@ async function createAuthUsers(url: string): Promise<void> {
 }
 
 /**
- * `tsc -p tsconfig.build.json`, unless nothing under src changed since the last
+ * What `npm run build` does, unless nothing under src changed since the last
  * time. Type errors are printed and do not stop the run: the check of types is a
  * step of its own, and one file in the middle of an edit should not stop the tests
  * of the others. tsc writes its output all the same.
@@ -129,9 +129,14 @@ async function build(): Promise<void> {
   const state = await sourceState();
   if ((await readFile(stamp, 'utf8').catch(() => '')) === state) return;
   const tsc = path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-  const args = ['-p', 'tsconfig.build.json', '--incremental', '--tsBuildInfoFile', 'dist/.tsbuildinfo'];
+  const incremental = (file: string): string[] => ['--incremental', '--tsBuildInfoFile', `dist/${file}`];
   try {
-    await promisify(execFile)(process.execPath, [tsc, ...args], { cwd: ROOT });
+    const run = (args: readonly string[]) => promisify(execFile)(process.execPath, args, { cwd: ROOT });
+    await Promise.all([
+      run([tsc, '-p', 'tsconfig.build.json', ...incremental('.tsbuildinfo')]),
+      run([tsc, '-p', 'src/admin/page', ...incremental('.page.tsbuildinfo')]),
+      run(['src/admin/page/ship.mjs']),
+    ]);
     await writeFile(stamp, state);
   } catch (error) {
     const output = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
@@ -141,7 +146,7 @@ async function build(): Promise<void> {
 
 async function sourceState(): Promise<string> {
   const names = (await readdir(path.join(ROOT, 'src'), { recursive: true })).filter((name) =>
-    name.endsWith('.ts'),
+    /\.(ts|mjs|json|html|css|svg)$/.test(name),
   );
   const files = ['tsconfig.json', 'tsconfig.build.json', ...names.map((name) => path.join('src', name))];
   const lines = files.sort().map(async (file) => {

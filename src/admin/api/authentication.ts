@@ -15,6 +15,8 @@ export interface Caller {
   readonly approver: Approver;
   /** The token's SHA-256, hex: names the caller's credential without being one. */
   readonly tokenSha256: string;
+  /** The handle of the page's session that the call came with; null: it came with the token. */
+  readonly session: string | null;
 }
 
 export type Authentication =
@@ -94,7 +96,7 @@ export function createAuthenticator({ approvers, now }: AuthenticatorOptions): A
         return { kind: 'unauthenticated' };
       }
       remember(guest);
-      return { kind: 'caller', caller: { approver, tokenSha256 } };
+      return { kind: 'caller', caller: { approver, tokenSha256, session: null } };
     },
   };
 }

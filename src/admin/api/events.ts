@@ -1,8 +1,8 @@
 /**
  * Changes of holds as server-sent events (WHATWG HTML, "Server-sent events").
  *
- * Law: a stream lives only as long as its token is one: each event asks the policy
- * in force again, for the person and for what they may see. Streams are few and
+ * Law: a stream lives only as long as its token, or its session, is one: each event
+ * asks the policy in force again, for the person and for what they may see. Streams are few and
  * their backlog is bounded; a reader that is too slow is cut off and comes again,
  * and every stream begins with what is open.
  */
@@ -12,14 +12,15 @@ import { maySee } from '../../holds/eligibility.js';
 import { OPEN_STATES } from '../../holds/hold.js';
 import type { HoldState } from '../../holds/hold.js';
 import type { Approver } from '../../policy/types.js';
+import type { Caller } from './authentication.js';
 import { MAX_LISTED } from './schemas.js';
 import type { HoldListView, HoldSummaryView } from './schemas.js';
 import { summaryView } from './views.js';
 
 export interface EventStreamsOptions {
   readonly store: HoldStore;
-  /** Whose credential this is now; null: nobody's any more. */
-  readonly current: (tokenSha256: string) => Approver | null;
+  /** The caller as the policy has them now; null: nobody any more. */
+  readonly current: (caller: Caller) => Approver | null;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Between two signs of life; the admin port ends connections that are silent for longer. */
@@ -28,8 +29,8 @@ export interface EventStreamsOptions {
 }
 
 export interface EventStreams {
-  /** A stream for the holder of this credential; null: there are too many. */
-  open(tokenSha256: string): Readable | null;
+  /** A stream for this caller; null: there are too many. */
+  open(caller: Caller): Readable | null;
 }
 
 /** What the data of a `hold` event is. */
@@ -52,7 +53,7 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
     return streams.size < MAX_STREAMS && ofOne < MAX_STREAMS_OF_ONE;
   }
 
-  function start(stream: Readable, tokenSha256: string): void {
+  function start(stream: Readable, opener: Caller): void {
     /** Changes that came before the list of open holds was sent. */
     let early: HoldChange[] | null = [];
 
@@ -63,7 +64,7 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
     };
     /** The caller as the policy has them now; without one the stream ends. */
     const caller = (): Approver | null => {
-      const approver = current(tokenSha256);
+      const approver = current(opener);
       if (approver === null) stream.push(null);
       return approver;
     };
@@ -115,15 +116,15 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
   }
 
   return {
-    open(tokenSha256) {
-      if (!room(tokenSha256)) return null;
+    open(opener) {
+      if (!room(opener.tokenSha256)) return null;
       const stream = new Readable({
         read() {
           // Events are pushed when they happen; there is nothing to fetch.
         },
       });
-      streams.set(stream, tokenSha256);
-      start(stream, tokenSha256);
+      streams.set(stream, opener.tokenSha256);
+      start(stream, opener);
       return stream;
     },
   };

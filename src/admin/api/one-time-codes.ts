@@ -26,7 +26,7 @@ export type CodeOutcome =
 
 export interface OneTimeCodes {
   /** Takes the code, if one is needed: it counts no second time, whatever becomes of the vote. */
-  take(caller: Caller, code: string | undefined): CodeOutcome;
+  take(caller: Pick<Caller, 'approver' | 'tokenSha256'>, code: string | undefined): CodeOutcome;
 }
 
 export interface OneTimeCodesOptions {

@@ -3,6 +3,7 @@
  * checked and typed with.
  */
 import { z } from 'zod';
+import { SESSION_COOKIE, SESSION_HEADER } from './guard.js';
 import { PROBLEM_STATUSES } from './problems.js';
 import {
   holdIdSchema,
@@ -11,6 +12,7 @@ import {
   holdSummarySchema,
   listQuerySchema,
   problemSchema,
+  sessionSchema,
   voteBodySchema,
   whoamiSchema,
 } from './schemas.js';
@@ -21,6 +23,7 @@ const COMPONENTS = {
   HoldList: holdListSchema,
   Vote: voteBodySchema,
   Whoami: whoamiSchema,
+  Session: sessionSchema,
   Problem: problemSchema,
 } as const satisfies Readonly<Record<string, z.ZodType>>;
 
@@ -34,12 +37,12 @@ function json(name: Component): object {
   return { content: { 'application/json': { schema: reference(name) } } };
 }
 
-function answers(description: string, content: object): object {
+function answers(description: string, content: object, status = '200'): object {
   const problems = PROBLEM_STATUSES.map((status): readonly [string, object] => [
     status.toString(),
     { description: 'no, and why', ...json('Problem') },
   ]);
-  const ok: readonly [string, object] = ['200', { description, ...content }];
+  const ok: readonly [string, object] = [status, { description, ...content }];
   return { responses: Object.fromEntries([ok, ...problems]) as Record<string, object> };
 }
 
@@ -53,6 +56,29 @@ function voting(choice: 'approve' | 'deny'): object {
       parameters: [ID],
       requestBody: { required: false, ...json('Vote') },
       ...answers('the hold with the vote', json('Hold')),
+    },
+  };
+}
+
+function session(): object {
+  return {
+    post: {
+      operationId: 'signIn',
+      summary: 'opens a session of the page with a token; the cookie comes with the answer',
+      security: [{ token: [] }],
+      ...answers('the session', json('Session')),
+    },
+    get: {
+      operationId: 'getSession',
+      summary: 'the session of the caller',
+      security: [{ cookie: [], key: [] }],
+      ...answers('the session', json('Session')),
+    },
+    delete: {
+      operationId: 'signOut',
+      summary: 'ends the session',
+      security: [{ cookie: [], key: [] }],
+      ...answers('it has ended', {}, '204'),
     },
   };
 }
@@ -89,9 +115,9 @@ export function openApi(): object {
       title: 'Holdfast: approvals',
       version: '1',
       description:
-        'Statements that wait until people approve them. Every call needs the token of an approver.',
+        'Statements that wait until people approve them. Every call needs the token of an approver, or a session that the approvals page has opened with one.',
     },
-    security: [{ token: [] }],
+    security: [{ token: [] }, { cookie: [], key: [] }],
     paths: {
       '/api/holds': {
         get: {
@@ -124,6 +150,7 @@ export function openApi(): object {
       '/api/whoami': {
         get: { operationId: 'whoami', summary: 'the caller', ...answers('the caller', json('Whoami')) },
       },
+      '/api/session': session(),
       '/api/openapi.json': {
         get: {
           operationId: 'openapi',
@@ -133,7 +160,11 @@ export function openApi(): object {
       },
     },
     components: {
-      securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer' },
+        cookie: { type: 'apiKey', in: 'cookie', name: SESSION_COOKIE },
+        key: { type: 'apiKey', in: 'header', name: SESSION_HEADER },
+      },
       schemas: schemas(),
     },
   };

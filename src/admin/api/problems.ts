@@ -18,6 +18,7 @@ const STATUS = {
   unauthenticated: 401,
   too_many_failures: 429,
   too_many_streams: 429,
+  cross_site: 403,
   not_found: 404,
   unknown_hold: 404,
   invalid_request: 400,

@@ -1,8 +1,8 @@
 /**
  * The approvals API, under /api/: HTTP before the store of holds.
  *
- * Law of this file: nothing is answered without a token, what does not exist
- * included, and no body is read before the token is good. It decides nothing about
+ * Law of this file: nothing is answered without a token or a session that one has
+ * opened (guard.ts), what does not exist included, and no body is read before. It decides nothing about
  * a hold: who may vote is the life cycle's answer, asked again when the vote is
  * cast. Nothing here may be cached, and no other site's page may read it.
  */
@@ -16,14 +16,17 @@ import type { HoldStore } from '../../holds/store.js';
 import type { Logger } from '../../log.js';
 import type { Approver, Policy } from '../../policy/types.js';
 import { createAuthenticator } from './authentication.js';
-import type { Authenticator, Caller } from './authentication.js';
+import type { Authenticator } from './authentication.js';
 import { createEventStreams } from './events.js';
+import { callerOf, currentApprover, guard, sendUnauthenticated } from './guard.js';
 import { createOneTimeCodes } from './one-time-codes.js';
 import type { CodeOutcome, OneTimeCodes, VerifyTotp } from './one-time-codes.js';
 import { openApi } from './openapi.js';
 import { sendProblem, sendRetryLater } from './problems.js';
 import type { ProblemCode } from './problems.js';
 import { listQuerySchema, voteBodySchema } from './schemas.js';
+import { sessionRoutes } from './session-routes.js';
+import type { Sessions } from './sessions.js';
 import { holdView, summaryView, whoamiView } from './views.js';
 
 export interface ApiOptions {
@@ -36,6 +39,8 @@ export interface ApiOptions {
     /** Resolves when everything recorded so far is durable. */
     durable(): Promise<void>;
   };
+  /** Of the approvals page. */
+  readonly sessions: Sessions;
   /** null: codes cannot be checked, and whoever has a TOTP secret cannot vote. */
   readonly verifyTotp: VerifyTotp | null;
   /** Milliseconds since 1970, as people's clocks have it: one-time codes go by it. */
@@ -70,7 +75,7 @@ interface Services extends ApiOptions {
 
 /** To be registered with the prefix /api. */
 export function holdsApi(options: ApiOptions): FastifyPluginCallback {
-  const { now, policy, verifyTotp, logger, store } = options;
+  const { now, policy, sessions, verifyTotp, logger, store } = options;
   const authenticator = createAuthenticator({ approvers: () => policy().approvers, now });
   const services: Services = {
     ...options,
@@ -80,7 +85,7 @@ export function holdsApi(options: ApiOptions): FastifyPluginCallback {
   const streams = createEventStreams({
     store,
     now,
-    current: (tokenSha256) => authenticator.current(tokenSha256),
+    current: (caller) => currentApprover({ authenticator, sessions }, caller),
     heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
     onError: (error) => {
       logger.error({ err: error }, 'the stream of holds failed');
@@ -90,7 +95,9 @@ export function holdsApi(options: ApiOptions): FastifyPluginCallback {
 
   return (api, _options, done) => {
     guard(api, services);
+    answerFailures(api, services);
     readBodies(api);
+    sessionRoutes(api, options);
 
     api.get('/whoami', (request) => whoamiView(callerOf(request).approver));
     api.get('/openapi.json', () => description);
@@ -107,7 +114,7 @@ export function holdsApi(options: ApiOptions): FastifyPluginCallback {
     }
     // HEAD would open a stream that nobody reads.
     api.get('/events', { exposeHeadRoute: false }, (request, reply) => {
-      const stream = streams.open(callerOf(request).tokenSha256);
+      const stream = streams.open(callerOf(request));
       if (stream === null) {
         return sendRetryLater(reply, 'too_many_streams', 'Too many event streams are open.', STREAM_RETRY_MS);
       }
@@ -120,28 +127,7 @@ export function holdsApi(options: ApiOptions): FastifyPluginCallback {
   };
 }
 
-/** Nobody gets past without a token, to routes that there are or are not. */
-function guard(api: FastifyInstance, { authenticator, logger }: Services): void {
-  api.decorateRequest('caller', null);
-  api.addHook('onRequest', async (request, reply) => {
-    const outcome = authenticator.authenticate(request.headers.authorization, request.ip);
-    switch (outcome.kind) {
-      case 'caller':
-        request.setDecorator<Caller>('caller', outcome.caller);
-        return;
-      case 'limited':
-        return sendRetryLater(
-          reply,
-          'too_many_failures',
-          'Too many calls with a wrong token.',
-          outcome.retryAfterMs,
-        );
-      case 'unauthenticated':
-        // Only those that are counted are logged, so strangers cannot fill the log faster than the limit.
-        logger.warn({ client: request.ip }, 'a call of the approvals API without a valid token');
-        return sendUnauthenticated(reply);
-    }
-  });
+function answerFailures(api: FastifyInstance, { logger }: Services): void {
   api.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found', 'There is nothing here.'));
   api.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const problem = BODY_PROBLEMS.get(error.statusCode ?? 500);
@@ -175,21 +161,6 @@ function readBodies(api: FastifyInstance): void {
       done(Object.assign(new Error('not JSON'), { statusCode: 400 }));
     }
   });
-}
-
-function callerOf(request: FastifyRequest): Caller {
-  const caller = request.getDecorator<Caller | null>('caller');
-  if (caller === null) throw new Error('a call got past the guard');
-  return caller;
-}
-
-function sendUnauthenticated(reply: FastifyReply): FastifyReply {
-  return sendProblem(
-    reply.header('www-authenticate', 'Bearer realm="holdfast"'),
-    'unauthenticated',
-    'This needs the token of an approver.',
-    'Send it as: Authorization: Bearer <token>. The policy knows it by its SHA-256.',
-  );
 }
 
 function sendUnknown(request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -240,10 +211,10 @@ async function castVote(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const { authenticator, codes, recorder, store, now, logger } = services;
-  const { tokenSha256 } = callerOf(request);
+  const { codes, recorder, store, now, logger } = services;
+  const caller = callerOf(request);
   // A body may have taken its time: whoever is no approver any more does not vote.
-  const approver = authenticator.current(tokenSha256);
+  const approver = currentApprover(services, caller);
   if (approver === null) return sendUnauthenticated(reply);
   const body = voteBodySchema.safeParse(request.body ?? {});
   if (!body.success) {
@@ -264,7 +235,7 @@ async function castVote(
     refuse(hold, early.reason);
     return sendProblem(reply, early.reason, early.message);
   }
-  const code = codes.take({ approver, tokenSha256 }, body.data.totp);
+  const code = codes.take({ ...caller, approver }, body.data.totp);
   if (code.kind === 'limited') {
     return sendRetryLater(reply, 'too_many_failures', 'Too many wrong one-time codes.', code.retryAfterMs);
   }

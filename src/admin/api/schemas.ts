@@ -109,6 +109,9 @@ const relation = z.object({
   name: z.string(),
   mode: z.enum(['read', 'write', 'ddl']),
   estimated_rows: z.number().nullable(),
+  beside: z.string().nullable().meta({
+    description: 'how the statement changes it without naming it: by a foreign key, a view, CASCADE',
+  }),
 });
 
 const impact = z.object({
@@ -170,6 +173,14 @@ export const whoamiSchema = z.object({
   totp: z.boolean().meta({ description: 'votes need a one-time code' }),
 });
 
+export const sessionSchema = z.object({
+  ...whoamiSchema.shape,
+  key: z.string().meta({
+    description: 'goes with the cookie, in the header X-Holdfast-Session; either alone is worth nothing',
+  }),
+  ends_at: instant.meta({ description: 'or after an hour without a call' }),
+});
+
 export const problemSchema = z.object({
   error: z.object({ code: z.string(), message: z.string(), hint: z.string().nullable() }),
 });
@@ -178,4 +189,5 @@ export type HoldSummaryView = z.output<typeof holdSummarySchema>;
 export type HoldView = z.output<typeof holdSchema>;
 export type HoldListView = z.output<typeof holdListSchema>;
 export type WhoamiView = z.output<typeof whoamiSchema>;
+export type SessionView = z.output<typeof sessionSchema>;
 export type ParameterView = z.output<typeof parameter>;

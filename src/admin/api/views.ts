@@ -77,11 +77,12 @@ export function holdView(hold: Hold, caller: Approver, now: number): HoldView {
       hint,
       detail: detail ?? null,
     })),
-    relations: subject.relations.map(({ schema, name, mode, estimatedRows }) => ({
+    relations: subject.relations.map(({ schema, name, mode, estimatedRows, beside }) => ({
       schema,
       name,
       mode,
       estimated_rows: estimatedRows,
+      beside: beside ?? null,
     })),
     impact: subject.measured === null ? null : impactView(subject.measured),
     statements: [...(subject.measured?.statements ?? [])],
