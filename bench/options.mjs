@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 /** The measurements, in the order in which they run. */
-const PARTS = ['load', 'judging', 'latency', 'insert', 'copy', 'memory', 'connections'];
+const PARTS = ['load', 'judging', 'latency', 'insert', 'copy', 'memory', 'connections', 'holds'];
 
 export const USAGE = `Usage: npm run bench -- [flags]
 

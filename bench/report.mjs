@@ -12,6 +12,7 @@ import { median, medianRatio } from './statistics.mjs';
  * @property {Record<string, import('./copy.mjs').CopyResult | { error: string }> | null} copy
  * @property {Record<string, { kilobytes: number, base: number } | { error: string }> | null} memory
  * @property {Record<string, { perSecond: number, cpu: number } | { error: string }> | null} connections
+ * @property {import('./holds.mjs').HoldsResult | null} holds
  */
 
 /** @param {import('./load.mjs').LoadResult} result @returns {LoadRow} */
@@ -38,6 +39,7 @@ export function report(results, contestants, notes) {
     ...results.load.map((row) => loadTable(row, contestants)),
     judgingTable(results),
     extrasTable(results, contestants),
+    holdsTable(results),
     contestants.some(({ id }) => id === 'holdfast') ? goalsTable(results) : '',
     notes.map((note) => `- ${note}`).join('\n'),
   ];
@@ -114,6 +116,26 @@ function extrasTable(results, contestants) {
   return table(
     ['', ...columns.map(([title]) => title)],
     contestants.map(({ id, title }) => [title, ...columns.map(([, of]) => of(id))]),
+  );
+}
+
+/** @param {Results} results */
+function holdsTable({ holds }) {
+  if (holds === null) return '';
+  const latency = (/** @type {import('./holds.mjs').Latency} */ { p50, p99 }) =>
+    `${number(p50, 0)} / ${number(p99, 0)}`;
+  return table(
+    ['waiting for approval', ''],
+    [
+      ['bytes an idle session', number(holds.idle, 0)],
+      ...holds.waiting.map(({ statement, bytes }) => [
+        `bytes a session that waits, statement of ${statement} bytes`,
+        `${number(bytes, 0)} (idle + statement ${signed(bytes - holds.idle - statement)})`,
+      ]),
+      ['another session, µs p50 / p99: nothing waits', latency(holds.none)],
+      ['… 1,000 sessions wait', latency(holds.many)],
+      ['… they are gone', latency(holds.after)],
+    ],
   );
 }
 

@@ -7,6 +7,7 @@ import { cpus } from 'node:os';
 
 import { CONTESTANTS, direct, startContestant } from './contestants.mjs';
 import { measureCopy } from './copy.mjs';
+import { measureHolds } from './holds.mjs';
 import { measureInsert } from './insert.mjs';
 import { measureJudging } from './judging.mjs';
 import { measureLatency } from './latency.mjs';
@@ -79,6 +80,7 @@ async function measure(options) {
     copy: null,
     memory: null,
     connections: null,
+    holds: null,
   };
   if (wants('judging')) {
     step('judging texts');
@@ -104,6 +106,11 @@ async function measure(options) {
   if (wants('memory')) {
     step('memory of 1,000 idle sessions');
     results.memory = await measureMemory(ids, postgres, say);
+  }
+
+  if (wants('holds')) {
+    step('1,000 sessions that wait for approval');
+    results.holds = await measureHolds(options, postgres);
   }
 
   notes.unshift(

@@ -47,6 +47,7 @@ export interface Metrics {
   readonly sessionsRefused: Family<['reason'], CounterChild>;
   readonly holds: Family<['state'], GaugeChild>;
   readonly holdWaitSeconds: HistogramChild;
+  readonly webhookDeliveries: Family<['result'], CounterChild>;
   readonly rowsAffected: Family<['role', 'operation'], CounterChild>;
   readonly upstreamErrors: Family<['reason'], CounterChild>;
   readonly auditRecords: Family<['kind'], CounterChild>;
@@ -247,6 +248,11 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
       'holdfast_hold_wait_seconds',
       'Time that a held statement waited.',
       HOLD_WAIT_BUCKETS,
+    ),
+    webhookDeliveries: counter(
+      'holdfast_webhook_deliveries_total',
+      'Messages to webhooks, by what became of them.',
+      ['result'],
     ),
     rowsAffected: counter('holdfast_rows_affected_total', 'Rows that forwarded statements affected.', [
       'role',

@@ -306,3 +306,17 @@ export function recordedSql(
       return { ...recorded, text: null };
   }
 }
+
+/** The literals and comments of a text that parses, as UTF-16 offsets. */
+export interface TextSpans {
+  readonly literals: readonly (readonly [start: number, end: number])[];
+  readonly comments: readonly (readonly [start: number, end: number])[];
+}
+
+/** A text for readers who may not see its values: literals as `?`, comments, which may quote them, left out. */
+export function withoutLiterals(sql: string, { literals, comments }: TextSpans): string {
+  return applyBlots(sql, [
+    ...literals.map(([start, end]) => ({ start, end, by: LITERAL })),
+    ...comments.map(([start, end]) => ({ start, end, by: ' ' })),
+  ]);
+}

@@ -14,6 +14,8 @@ import type { Problem } from './problems.js';
 import { parseWith } from './schema-problems.js';
 import { duration } from '../policy/option-values.js';
 import { closed, port, size, text } from './values.js';
+import { urlProblem, webhookProblems, webhookSchema } from './webhook-settings.js';
+import type { WebhookSettings } from './webhook-settings.js';
 import { parseYaml, readText, reasonOf } from './yaml-source.js';
 import type { Environment, YamlSource } from './yaml-source.js';
 
@@ -47,6 +49,11 @@ export interface Settings {
     readonly sqlLimit: number;
     readonly parameters: 'full' | 'hash' | 'omit';
     readonly rotate: { readonly size: number; readonly keep: number };
+  };
+  readonly holds: {
+    /** Of the approvals page, for links to it. */
+    readonly pageUrl?: string;
+    readonly webhooks: readonly WebhookSettings[];
   };
   /** What is known of the databases' catalogs, milliseconds. */
   readonly catalog: { readonly maxAge: number; readonly timeout: number };
@@ -126,6 +133,14 @@ export const settingsSchema = closed({
       size: size({ least: 64 * KB, most: 1024 * 1024 * MB }).prefault('100MB'),
       keep: z.int().min(0).max(10_000).default(10),
     }).prefault({}),
+  }).prefault({}),
+  holds: closed({
+    page_url: text(urlProblem)
+      .exactOptional()
+      .meta({ description: 'address of the approvals page as people reach it, for links to it' }),
+    webhooks: z.array(webhookSchema).max(20).default([]).meta({
+      description: 'who is told by HTTP what becomes of statements that wait for approval',
+    }),
   }).prefault({}),
   catalog: closed({
     max_age: duration().prefault('5m').meta({
@@ -209,6 +224,7 @@ function contradictions(raw: RawSettings, source: YamlSource): Problem[] {
   } else if (wantsTls && cert === undefined) {
     problems.push(source.problem(['listen', 'tls', 'mode'], `mode ${mode} needs cert and key`));
   }
+  problems.push(...webhookProblems(raw.holds.webhooks, source));
   if (raw.limits.statement > raw.limits.message) {
     problems.push(
       source.problem(
@@ -267,6 +283,10 @@ function toSettings(raw: RawSettings, directory: string): Settings {
       sqlLimit: raw.audit.sql_limit,
       parameters: raw.audit.parameters,
       rotate: raw.audit.rotate,
+    },
+    holds: {
+      webhooks: raw.holds.webhooks,
+      ...(raw.holds.page_url === undefined ? {} : { pageUrl: raw.holds.page_url }),
     },
     catalog: { maxAge: raw.catalog.max_age, timeout: raw.catalog.timeout },
     limits: {

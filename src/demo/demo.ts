@@ -1,12 +1,13 @@
 /**
  * `holdfast demo`: a real PostgreSQL with a small shop in it, Holdfast in front of
- * it with the shipped policy, and a page of things to try. Everything is under
+ * it with the shipped policy and two people who approve, and a page of things to try. Everything is under
  * `.holdfast/` in the working directory, and everything stops with Ctrl-C.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { writePolicyWithApprovers } from './approvers.js';
 import { closedDirectory, serverAccount } from './embedded-binaries.js';
 import { startEmbedded, type EmbeddedServer } from './embedded.js';
 import { demoPage, hasPsql } from './demo-page.js';
@@ -46,13 +47,17 @@ export async function demo(options: DemoOptions = {}): Promise<void> {
     try {
       if (await createShop(server.url)) print('Made the database shop.\n');
       const auditPath = path.join(directory, 'audit.jsonl');
-      const proxy = await startBeside(server, auditPath);
+      const policyPath = path.join(directory, 'policy.yaml');
+      const approvers = await writePolicyWithApprovers(policyPath);
+      const proxy = await startBeside(server, { auditPath, policyPath });
       try {
         print(
           await demoPage({
             proxy,
             server,
+            approvers,
             auditPath,
+            policyPath,
             kept: !place.temporary,
             psql: await hasPsql(process.env['PATH'] ?? ''),
           }),
@@ -71,13 +76,16 @@ export async function demo(options: DemoOptions = {}): Promise<void> {
 }
 
 /** The well-known ports where they are free, else others. */
-async function startBeside(server: EmbeddedServer, auditPath: string): Promise<DemoProxy> {
+async function startBeside(
+  server: EmbeddedServer,
+  paths: { readonly auditPath: string; readonly policyPath: string },
+): Promise<DemoProxy> {
   const upstream = { host: server.host, port: server.port };
   try {
-    return await startDemoProxy({ upstream, port: PROXY_PORT, adminPort: ADMIN_PORT, auditPath });
+    return await startDemoProxy({ upstream, port: PROXY_PORT, adminPort: ADMIN_PORT, ...paths });
   } catch (error) {
     if (!(error instanceof Error && error.message.includes('EADDRINUSE'))) throw error;
-    return startDemoProxy({ upstream, port: 0, adminPort: 0, auditPath });
+    return startDemoProxy({ upstream, port: 0, adminPort: 0, ...paths });
   }
 }
 

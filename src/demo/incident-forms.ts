@@ -4,6 +4,7 @@
  * found out in incidents.ts.
  */
 import type pg from 'pg';
+import type { Decision } from './incident-people.js';
 import type { ShopUser } from './shop.js';
 
 export interface IncidentForm {
@@ -21,6 +22,8 @@ export interface IncidentForm {
   readonly count: string;
   /** The damage comes in many statements, so that a rule may let the first of them pass. */
   readonly gradual?: true;
+  /** What the approvers say when it waits for them; left out: it does not wait. */
+  readonly people?: readonly Decision[];
   /** Rejects with the server's or Holdfast's first error. `open` connects once more, the same way; what it opened stays until all is counted. */
   readonly run: (client: pg.Client, open: () => Promise<pg.Client>) => Promise<void>;
 }
@@ -74,12 +77,27 @@ export const INCIDENT_FORMS: readonly IncidentForm[] = [
   {
     id: '3a',
     incident: '3 the wrong tab',
+    statement: 'DROP TABLE orders, order_items',
+    user: 'eng_dana',
+    database: 'shop',
+    rules: ['drop-table'],
+    count: 'SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM order_items) AS count',
+    run: statement('DROP TABLE orders, order_items'),
+    people: [{ approver: 'lee', choice: 'deny', reason: 'this is production, and both are in use' }],
+  },
+  {
+    id: '3c',
+    incident: '3 … the right table',
     statement: 'DROP TABLE orders_backup',
     user: 'eng_dana',
     database: 'shop',
     rules: ['drop-table'],
     count: 'SELECT count(*) AS count FROM orders_backup',
     run: statement('DROP TABLE orders_backup'),
+    people: [
+      { approver: 'lee', choice: 'approve', reason: 'nothing reads it' },
+      { approver: 'kim', choice: 'approve', reason: 'a copy of orders, of last spring' },
+    ],
   },
   {
     id: '3b',

@@ -1,7 +1,7 @@
 /**
  * `holdfast incidents`: every incident is run again, twice, on a real server: by a
  * client that talks straight to PostgreSQL, and by the same client through a live
- * Holdfast with the shipped policy.
+ * Holdfast with the shipped policy, to which two approvers are added.
  *
  * Law of this file: the table shows what happened and nothing else. Rows are
  * counted in the database before and after; verdict and rule are read from the
@@ -16,7 +16,11 @@ import pg from 'pg';
 import { ruleById } from '../policy/registry.js';
 import { VERDICTS, type Verdict } from '../policy/types.js';
 import { startEmbedded } from './embedded.js';
+import { writePolicyWithApprovers } from './approvers.js';
+import type { DemoApprover } from './approvers.js';
 import { CONNECTION_LIMIT, INCIDENT_FORMS, type IncidentForm } from './incident-forms.js';
+import { decide } from './incident-people.js';
+import type { Asked } from './incident-people.js';
 import { startDemoProxy } from './proxy.js';
 import {
   copyDatabase,
@@ -36,6 +40,8 @@ interface Run {
   readonly before: number;
   readonly after: number | null;
   readonly error: Error | null;
+  /** Who was asked about it, and what they saw; null: nobody. */
+  readonly asked: Asked | null;
 }
 
 /** What the audit log says of the run through Holdfast. */
@@ -46,6 +52,8 @@ interface Judged {
 
 export type IncidentResult =
   | 'stopped'
+  /** It waited, those saw it who must, all of them approved it, and it ran. */
+  | 'approved'
   /** None of the form's rules exists in this version, and nothing else stopped it. */
   | 'not yet stopped'
   /** A rule exists for it, and it happened all the same. */
@@ -76,10 +84,15 @@ export async function incidents(print: (text: string) => void = toStandardOutput
   for (const { form, through } of outcomes) {
     if (through.error !== null) print(`${form.incident}: ${describe(through.error)}\n`);
   }
+  for (const { form, through } of outcomes) {
+    if (through.asked !== null) print(`\n${askedInWords(form, through.asked)}`);
+  }
   const late = outcomes.filter((outcome) => outcome.result === 'not yet stopped');
   const failed = outcomes.filter((outcome) => outcome.result.startsWith('NOT'));
-  const stopped = outcomes.length - late.length - failed.length;
+  const approved = outcomes.filter((outcome) => outcome.result === 'approved');
+  const stopped = outcomes.length - late.length - failed.length - approved.length;
   print(`\n${String(stopped)} of ${String(outcomes.length)} stopped`);
+  if (approved.length > 0) print(`; ${String(approved.length)} run as approved`);
   if (late.length > 0) {
     const missing = new Set(late.flatMap((outcome) => outcome.form.rules));
     print(`; ${String(late.length)} not yet: this version has no ${[...missing].join(', ')}`);
@@ -105,12 +118,15 @@ export async function replayIncidents(): Promise<readonly IncidentOutcome[]> {
     try {
       await createShop(server.url, TEMPLATE);
       const auditPath = path.join(audit, 'audit.jsonl');
-      const proxy = await startDemoProxy({ upstream: server, port: 0, adminPort: 0, auditPath });
+      const policyPath = path.join(audit, 'policy.yaml');
+      const approvers = await writePolicyWithApprovers(policyPath);
+      const proxy = await startDemoProxy({ upstream: server, port: 0, adminPort: 0, auditPath, policyPath });
+      const people = { adminPort: proxy.adminPort, approvers };
       const runs: { form: IncidentForm; direct: Run; through: Run }[] = [];
       try {
         for (const form of INCIDENT_FORMS) {
-          const direct = await replay(form, server.url, server.port);
-          const through = await replay(form, server.url, proxy.port);
+          const direct = await replay(form, server.url, server.port, null);
+          const through = await replay(form, server.url, proxy.port, people);
           runs.push({ form, direct, through });
         }
       } finally {
@@ -131,8 +147,13 @@ export async function replayIncidents(): Promise<readonly IncidentOutcome[]> {
   }
 }
 
-/** Runs one form in a new copy of the database TEMPLATE, by way of `port`. The copy has the shop's own name: a policy may match it. */
-async function replay(form: IncidentForm, superuserUrl: string, port: number): Promise<Run> {
+/** Runs one form in a new copy of the database TEMPLATE, by way of `port`; `people` decide about it where it waits. The copy has the shop's own name: a policy may match it. */
+async function replay(
+  form: IncidentForm,
+  superuserUrl: string,
+  port: number,
+  people: { readonly adminPort: number; readonly approvers: readonly DemoApprover[] } | null,
+): Promise<Run> {
   await copyDatabase(superuserUrl, TEMPLATE, SHOP_DATABASE);
   try {
     const before = await countRows(form, superuserUrl);
@@ -153,11 +174,23 @@ async function replay(form: IncidentForm, superuserUrl: string, port: number): P
       return client;
     };
     try {
-      const error = await form.run(await open(), open).then(
-        () => null,
-        (caught: unknown) => (caught instanceof Error ? caught : new Error(String(caught))),
-      );
-      return { before, after: await countRows(form, superuserUrl), error };
+      const client = await open();
+      const answered = new AbortController();
+      const running = form
+        .run(client, open)
+        .then(
+          () => null,
+          (caught: unknown) => (caught instanceof Error ? caught : new Error(String(caught))),
+        )
+        .finally(() => {
+          answered.abort();
+        });
+      const asked =
+        people === null || form.people === undefined
+          ? null
+          : await decide(form.people, applicationName(form), people, answered.signal);
+      const error = await running;
+      return { before, after: await countRows(form, superuserUrl), error, asked };
     } finally {
       for (const client of clients) await client.end();
     }
@@ -189,8 +222,16 @@ function refusedByHoldfast(error: Error | null): boolean {
   return error instanceof pg.DatabaseError && (error.routine ?? '').startsWith('holdfast/');
 }
 
+/** It waited, nobody had approved it when it was shown, and it ran with all approvals that it needed. */
+function ranAsApproved({ asked, error, after }: Run, direct: Run): boolean {
+  if (asked === null || error !== null || after !== direct.after) return false;
+  const { needed, given } = asked.after.approvals;
+  return asked.before.state === 'requested' && asked.before.approvals.given === 0 && given >= needed;
+}
+
 function resultOf(form: IncidentForm, direct: Run, through: Run): IncidentResult {
   if (direct.after === direct.before) return 'NOT REPLAYED';
+  if (ranAsApproved(through, direct)) return 'approved';
   const unharmed = through.after === through.before;
   const some = form.gradual === true && through.after !== null && through.after > (direct.after ?? 0);
   if (refusedByHoldfast(through.error) && (unharmed || some)) return 'stopped';
@@ -243,6 +284,21 @@ function verdictAndRule(judged: Judged | null, error: Error | null): [string, st
   if (routine === `holdfast/${CONNECTION_LIMIT}`) return ['refused', CONNECTION_LIMIT];
   if (judged === null) return ['?', '-'];
   return [judged.verdict, judged.rules.length === 0 ? '-' : judged.rules.join(', ')];
+}
+
+/** What the approvers saw of a statement that waited, and what they said. */
+function askedInWords({ incident }: IncidentForm, { before, after }: Asked): string {
+  const details = before.matches.flatMap(({ rule, message, detail }) => [
+    `${rule}: ${message}`,
+    ...(detail === null ? [] : [detail]),
+  ]);
+  const said = after.votes.map(
+    ({ approver, choice, reason }) =>
+      `${approver} ${choice === 'deny' ? 'denies it' : 'approves it'}: ${reason ?? '-'}`,
+  );
+  const who = `${before.user} in ${before.environment}, database ${before.database}`;
+  const needed = `it needs ${String(before.approvals.needed)} approvals from ${before.groups.join(', ')}`;
+  return [`${incident}: ${who}, asks for ${before.sql}; ${needed}`, ...details, ...said].join('\n  ') + '\n';
 }
 
 function rowsAfter({ after }: Run): string {

@@ -1,6 +1,6 @@
 /**
- * Holdfast as the demo and the incidents run it: the default settings and the
- * policy that ships, in front of the embedded server.
+ * Holdfast as the demo and the incidents run it: the default settings and a policy,
+ * the shipped one with approvers, in front of the embedded server.
  */
 import { loadPolicy } from '../config/policy-file.js';
 import { loadSettings } from '../config/settings.js';
@@ -18,6 +18,7 @@ export interface DemoProxyOptions {
   /** 0: the operating system chooses. */
   readonly adminPort: number;
   readonly auditPath: string;
+  readonly policyPath: string;
 }
 
 export interface DemoProxy {
@@ -32,13 +33,14 @@ export interface DemoProxy {
 /** Starts it. @throws what the listener threw; its message names EADDRINUSE when a port is taken */
 export async function startDemoProxy(options: DemoProxyOptions): Promise<DemoProxy> {
   const defaults = await loadSettings(undefined, process.env);
-  const policy = await loadPolicy(defaults.policy, process.env);
+  const policy = await loadPolicy(options.policyPath, process.env);
   const host = '127.0.0.1';
   const settings = {
     ...defaults,
     listen: { ...defaults.listen, host, port: options.port },
     upstream: { ...defaults.upstream, ...options.upstream },
     admin: { host, port: options.adminPort },
+    policy: options.policyPath,
     audit: { ...defaults.audit, path: options.auditPath },
     // Whoever presses Ctrl-C does not want to wait for a transaction left open in psql.
     limits: { ...defaults.limits, drainTimeout: 1_000 },

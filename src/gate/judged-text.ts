@@ -37,6 +37,16 @@ export interface RoleScope {
   readonly texts: TextCache<JudgedText>;
 }
 
+/** What is still needed of a statement when it has run. Kept apart: a statement that waits for people keeps nothing else. */
+export interface StatementEnding {
+  readonly operation: string;
+  readonly rows: CounterChild;
+  /** It may change what the catalogs say. */
+  readonly changesSchema: boolean;
+  /** What its success says about holdfast.target; null: nothing. */
+  readonly target: TargetChange | null;
+}
+
 export interface JudgedStatementRecord {
   readonly operation: string;
   /** The policy role's name. */
@@ -45,16 +55,12 @@ export interface JudgedStatementRecord {
   readonly measuring: Measuring | null;
   readonly decision: DecisionConstant;
   readonly decisions: CounterChild;
-  readonly rows: CounterChild;
+  readonly ending: StatementEnding;
   readonly ruleMatches: readonly CounterChild[];
   /** What its success changes in the session's names. */
   readonly changes: readonly NameChange<Meaning>[];
   readonly facts: StatementFacts | null;
   readonly sql: RecordedSql;
-  /** It may change what the catalogs say. */
-  readonly changesSchema: boolean;
-  /** What its success says about holdfast.target; null: nothing. */
-  readonly target: TargetChange | null;
 }
 
 /** What it takes to judge: the same for every session. */
@@ -280,13 +286,16 @@ export function statementRecord(
       mode: policy.mode,
     }),
     decisions: metrics.decisions.child(role.name, parts.operation, parts.verdict),
-    rows: metrics.rowsAffected.child(role.name, parts.operation),
+    ending: {
+      operation: parts.operation,
+      rows: metrics.rowsAffected.child(role.name, parts.operation),
+      changesSchema: parts.facts?.effects.some((effect) => SCHEMA_EFFECTS.has(effect)) ?? true,
+      target: targetChange(parts.facts),
+    },
     ruleMatches: parts.matches.map(({ rule, action }) => metrics.ruleMatches.child(role.name, rule, action)),
     changes: parts.changes,
     facts: parts.facts,
     sql: parts.sql,
-    changesSchema: parts.facts?.effects.some((effect) => SCHEMA_EFFECTS.has(effect)) ?? true,
-    target: targetChange(parts.facts),
   };
 }
 

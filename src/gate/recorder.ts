@@ -16,7 +16,7 @@ import type { Match } from '../policy/types.js';
 import { bindParameters } from '../protocol/frontend.js';
 import type { Ending } from '../session/ports.js';
 import { statementRecord } from './judged-text.js';
-import type { JudgedStatementRecord, JudgedText, JudgingContext } from './judged-text.js';
+import type { JudgedStatementRecord, StatementEnding, JudgedText, JudgingContext } from './judged-text.js';
 
 export interface RecorderServices extends JudgingContext {
   readonly audit: AuditLog;
@@ -32,7 +32,7 @@ export interface RecorderServices extends JudgingContext {
 export interface Run {
   readonly decision: string;
   readonly startedAt: number;
-  readonly record: JudgedStatementRecord;
+  readonly ending: StatementEnding;
 }
 
 export type MessageKind = 'query' | 'parse' | 'bind' | 'execute' | 'function_call';
@@ -97,7 +97,7 @@ export class Recorder {
     decisionRecords.inc();
     const now = clock();
     decisionSeconds.observe((now - startedAt) / 1000);
-    return { decision, startedAt: now, record };
+    return { decision, startedAt: now, ending: record.ending };
   }
 
   /**
@@ -137,7 +137,7 @@ export class Recorder {
   /** Records how an execution ended, at `now`. */
   outcome(run: Run, { rows, sqlstate, skipped }: Ending, now: number): void {
     const { audit, outcomeRecords } = this.#services;
-    if (rows !== null) run.record.rows.inc(rows);
+    if (rows !== null) run.ending.rows.inc(rows);
     audit.append(
       outcomeBody({
         decision: run.decision,

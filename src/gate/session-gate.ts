@@ -499,9 +499,9 @@ export class SessionGate implements StatementGate {
 
   ended(execution: Execution, ending: Ending): void {
     const run = execution as Run;
-    const { operation, target } = run.record;
+    const { operation, target, changesSchema } = run.ending;
     const now = this.#services.clock();
-    if (run.record.changesSchema) this.#schemaChanged = true;
+    if (changesSchema) this.#schemaChanged = true;
     if (!ending.skipped) this.#holds.statementEnded(operation);
     if (ending.sqlstate !== null || ROLLBACKS.has(operation)) this.#target.rolledBack();
     else if (target !== null && !ending.skipped) this.#target.changed(target, now);

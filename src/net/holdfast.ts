@@ -1,7 +1,7 @@
 /**
  * A running Holdfast: puts the parts together, listens, and shuts down in order.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -10,6 +10,7 @@ import { openAuditLog } from '../audit/writer.js';
 import { startAdmin } from '../admin/server.js';
 import { createSessions } from '../admin/api/sessions.js';
 import { verifyTotp } from '../admin/api/totp.js';
+import { createNotifier } from '../admin/webhooks/notifier.js';
 import type { Settings } from '../config/settings.js';
 import { OperatorError } from '../errors.js';
 import { createAnalysisPool } from '../gate/analysis-pool.js';
@@ -72,6 +73,8 @@ const CONNECTIONS = {
   keepAlive: true,
   keepAliveInitialDelay: KEEPALIVE_MS,
 } as const;
+/** How long a shutdown waits for the last messages to webhooks. */
+const WEBHOOK_GRACE_MS = 2_000;
 const ANALYSIS_WORKERS = 2;
 const ANALYSIS_DEADLINE_MS = 30_000;
 
@@ -134,6 +137,18 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
   const steadyNow = (): number => performance.timeOrigin + performance.now();
   const book = createBook({ now: steadyNow, setTimer, onListenerError: holdFailed });
   const holdRecorder = createHoldRecorder({ store: book, audit, metrics });
+  const notifier = createNotifier({
+    store: book,
+    webhooks: settings.holds.webhooks,
+    pageUrl: settings.holds.pageUrl ?? null,
+    metrics,
+    logger,
+    now: () => Date.now(),
+    random: Math.random,
+    newId: randomUUID,
+    // Nobody else tells of the holds of this process.
+    concerns: () => true,
+  });
 
   let draining = false;
   let onLastSession = (): void => undefined;
@@ -247,6 +262,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         await admin.close();
         await pool.close();
         book.close();
+        await notifier.close(WEBHOOK_GRACE_MS);
         holdRecorder.stop();
         await audit.close();
         // A copy of the last seal, outside the log: it proves later that the log was not cut off.
@@ -255,6 +271,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
     };
   } catch (error) {
     listener.close();
+    await notifier.close(0);
     await pool.close();
     await audit.close();
     throw error;

@@ -54,6 +54,23 @@ export function rowsHeld(subject: RuleSubject, action: Action): string | null {
     : `They hold: ${withRows(holding)}.`;
 }
 
+/** Which foreign keys reference the targets of a DROP TABLE without CASCADE, and what becomes of them. */
+export function keysOnDropped(subject: RuleSubject, action: Action): string | null {
+  const { catalog } = subject;
+  // Of CASCADE the rule of that name tells.
+  if (catalog === null || action.cascade || action.operation !== 'drop_table') return null;
+  const relations = relationsOf(catalog, action);
+  if (relations.length === 0) return null;
+  const others = droppedWith(catalog, relations).foreignKeys;
+  const inWords = (keys: readonly ForeignKey[]): string =>
+    `${keys.length === 1 ? 'the foreign key' : 'the foreign keys'} ${listed([...new Set(keys.map((key) => keyOf(catalog, key)))], 20)}`;
+  if (others.length > 0) return `PostgreSQL refuses it without CASCADE, for ${inWords(others)}.`;
+  const own = relations.flatMap(({ oid }) => catalog.foreignKeysTo(oid));
+  return own.length === 0
+    ? 'No foreign key that Holdfast knows of references it.'
+    : `With it goes ${inWords(own)}.`;
+}
+
 /** Everything that the targets may mean. */
 export function relationsOf(catalog: Catalog, { targets }: Action): readonly Relation[] {
   return [...new Set(targets.flatMap((target) => catalog.relationsNamed(target)))];
@@ -164,7 +181,7 @@ function columnsDropped(catalog: Catalog, action: Action): string | null {
   ]);
 }
 
-function joined(sentences: readonly (string | null)[]): string | null {
+export function joined(sentences: readonly (string | null)[]): string | null {
   const said = sentences.filter((sentence) => sentence !== null);
   return said.length === 0 ? null : said.join(' ');
 }

@@ -1,8 +1,8 @@
 /**
- * Where the literal constants of a text are, for records that must not hold them.
+ * Where the literal constants and the comments of a text are, for what must not hold them.
  *
  * Law of this file: not part of analyze(). Scanning costs more than walking the tree
- * (about twice the parse), and only `audit.sql: normalized` wants it.
+ * (about twice the parse), and only `audit.sql: normalized` and webhooks want it.
  */
 import { createOffsets } from './offsets.js';
 import { scan } from './parser.js';
@@ -17,6 +17,13 @@ const LITERAL_TOKENS: ReadonlySet<number> = new Set([
   266, // ICONST
 ]);
 
+const COMMENT_TOKENS: ReadonlySet<number> = new Set([
+  275, // SQL_COMMENT
+  276, // C_COMMENT
+]);
+
+type Span = readonly [start: number, end: number];
+
 /**
  * The literal constants of a text that parses, as [start, end) UTF-16 offsets in the
  * order of the text: numbers, strings of every spelling, bit strings. Keywords
@@ -24,12 +31,21 @@ const LITERAL_TOKENS: ReadonlySet<number> = new Set([
  *
  * @returns null where the lexer refuses the text; nothing of it is then known to be harmless
  */
-export function literalSpans(sql: string): (readonly [start: number, end: number])[] | null {
+export function literalSpans(sql: string): Span[] | null {
+  return spansOf(sql, LITERAL_TOKENS);
+}
+
+/** The comments of a text that parses, likewise. */
+export function commentSpans(sql: string): Span[] | null {
+  return spansOf(sql, COMMENT_TOKENS);
+}
+
+function spansOf(sql: string, types: ReadonlySet<number>): Span[] | null {
   if (sql === '') return [];
   const tokens = scan(sql);
   if (tokens === null) return null;
   const offsets = createOffsets(sql);
   return tokens
-    .filter((token) => LITERAL_TOKENS.has(token.type))
+    .filter((token) => types.has(token.type))
     .map((token) => [offsets.toUtf16(token.start), offsets.toUtf16(token.end)]);
 }

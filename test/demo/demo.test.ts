@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { holdListSchema, holdSchema } from '../../src/admin/api/schemas.js';
+import { createHoldsClient } from '../../src/commands/holds-client.js';
 import { demo } from '../../src/demo/demo.js';
 import { hasPsql } from '../../src/demo/demo-page.js';
 
@@ -75,6 +77,26 @@ describe('holdfast demo', () => {
       expect(page).toMatch(/shop_app +UPDATE products .* runs\n/);
       const written = await query(urlOf(page, 'shop_app'), 'UPDATE products SET stock = 4711 WHERE id = 7');
       expect(written.rowCount).toBe(1);
+
+      // A statement waits, and the commands of the page let it run.
+      expect(page).toMatch(/eng_dana +DROP TABLE orders_backup; +hold: drop-table\n/);
+      const dropping = query(urlOf(page, 'eng_dana'), 'DROP TABLE orders_backup');
+      const tokens = Array.from(
+        page.matchAll(/export HOLDFAST_TOKEN=([0-9a-f]{48})/g),
+        ([, token]) => token ?? '',
+      );
+      expect(new Set(tokens).size).toBe(2);
+      const admin = /http:\/\/127\.0\.0\.1:\d+(?=\/metrics)/.exec(page)?.[0] ?? '';
+      const policy = await readFile(/Policy +(\S+)/.exec(page)?.[1] ?? '', 'utf8');
+      for (const token of tokens) {
+        const client = createHoldsClient({ url: admin, token, warn: () => undefined });
+        const waiting = async () => (await client.get('holds', holdListSchema)).holds[0];
+        let hold = await waiting();
+        while (hold === undefined) hold = await waiting();
+        await client.post(`holds/${hold.id}/approve`, {}, holdSchema);
+        expect(policy).not.toContain(token);
+      }
+      expect((await dropping).command).toBe('DROP');
 
       const metrics = /http:\/\/127\.0\.0\.1:\d+\/metrics/.exec(page)?.[0] ?? '';
       expect(await (await fetch(metrics)).text()).toContain('verdict="deny"');

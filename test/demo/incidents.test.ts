@@ -57,6 +57,46 @@ describe('the incidents, through a live Holdfast with the shipped policy', () =>
     });
   });
 
+  it('3: the approver sees which tables and keys would go, and denies it', () => {
+    const { through, judged } = outcome('3a');
+    expect(through.asked?.before).toMatchObject({
+      state: 'requested',
+      sql: 'DROP TABLE orders, order_items',
+      environment: 'production',
+      approvals: { needed: 2, given: 0 },
+      matches: [
+        {
+          rule: 'drop-table',
+          detail:
+            'They hold: "order_items" (about 4,000 rows) and "orders" (about 2,000 rows). With it goes the foreign key "order_items_order_id_fkey" of "order_items".',
+        },
+      ],
+      relations: [
+        { name: 'orders', mode: 'ddl', estimated_rows: 2000 },
+        { name: 'order_items', mode: 'ddl' },
+      ],
+    });
+    expect(through.asked?.after).toMatchObject({
+      state: 'denied',
+      votes: [{ approver: 'lee', choice: 'deny' }],
+    });
+    expect(through.error?.message).toContain('lee denied hold');
+    expect(judged?.verdict).toBe('hold');
+  });
+
+  it('3: what two people approve runs, and nothing else', () => {
+    const { through, result, judged } = outcome('3c');
+    expect(through.asked?.before).toMatchObject({ state: 'requested', approvals: { needed: 2, given: 0 } });
+    expect(through.asked?.after).toMatchObject({
+      state: 'approved',
+      approvals: { needed: 2, given: 2 },
+      votes: [{ approver: 'lee' }, { approver: 'kim' }],
+    });
+    expect(through).toMatchObject({ before: 2000, after: null, error: null });
+    expect(judged?.verdict).toBe('hold');
+    expect(result).toBe('approved');
+  });
+
   it('5: the loop of single deletes ends when its budget is spent: 100 accounts, with what hangs on them', () => {
     const { result, judged, through } = outcome('5b');
     expect(result).toBe('stopped');
@@ -76,7 +116,8 @@ describe('the incidents, through a live Holdfast with the shipped policy', () =>
   it('are called not yet stopped only where this version lacks the rule', () => {
     for (const { form, result } of outcomes) {
       const built = form.rules.some(ruleExists);
-      if (built) expect(result, form.id).toBe('stopped');
+      const approved = form.people?.every(({ choice }) => choice === 'approve') === true;
+      if (built) expect(result, form.id).toBe(approved ? 'approved' : 'stopped');
       else expect(['stopped', 'not yet stopped'], form.id).toContain(result);
     }
   });

@@ -80,3 +80,27 @@ test('only with the parameters that were approved', async () => {
   expect(await guarded()).toBe('2,two');
   client.close();
 });
+
+test('only under the search_path that was approved: the same text could mean another table', async () => {
+  const client = await ground.login();
+  const run = async (sql: string): Promise<readonly string[]> => {
+    await client.send(serialize.query(sql));
+    return answers(await client.untilReady());
+  };
+  const sql = 'DELETE FROM guarded WHERE id = 1';
+  expect(await run(sql)).toEqual(REFUSED);
+  const hold = await ground.approvals.next();
+  await ground.approvals.approve(hold.id);
+  expect(await run("SET search_path = 'pg_catalog', 'public'")).toEqual([
+    'CommandComplete SET',
+    'ReadyForQuery I',
+  ]);
+  expect(await run(sql)).toEqual(REFUSED);
+  const other = await ground.approvals.next();
+  expect(other.id).not.toBe(hold.id);
+  await ground.approvals.deny(other.id);
+  expect(await guarded()).toBe('1,one 2,two');
+  await run('RESET search_path');
+  expect(await run(sql)).toEqual(['CommandComplete DELETE 1', 'ReadyForQuery I']);
+  client.close();
+});

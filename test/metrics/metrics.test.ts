@@ -63,6 +63,7 @@ describe('names and labels', () => {
       '# TYPE holdfast_sessions gauge',
       '# TYPE holdfast_sessions_refused_total counter',
       '# TYPE holdfast_upstream_errors_total counter',
+      '# TYPE holdfast_webhook_deliveries_total counter',
     ]);
   });
 

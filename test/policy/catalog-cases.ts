@@ -317,11 +317,20 @@ export const DETAILS: readonly (readonly [rule: string, sql: string, detail: str
   ],
   ['cascade', 'DROP TYPE mood CASCADE', undefined],
   ['truncate', 'TRUNCATE account_type', '"account_type" holds about 4 rows.'],
-  ['drop-table', 'DROP TABLE user_identity', '"user_identity" holds an unknown number of rows.'],
+  [
+    'drop-table',
+    'DROP TABLE user_identity',
+    '"user_identity" holds an unknown number of rows. No foreign key that Holdfast knows of references it.',
+  ],
+  [
+    'drop-table',
+    'DROP TABLE account_type',
+    '"account_type" holds about 4 rows. PostgreSQL refuses it without CASCADE, for the foreign key "account_account_type_fkey" of "account".',
+  ],
   [
     'drop-table',
     'DROP TABLE account, orders',
-    'They hold: "account" (about 12,300 rows) and "orders" (about 2,000 rows).',
+    'They hold: "account" (about 12,300 rows) and "orders" (about 2,000 rows). PostgreSQL refuses it without CASCADE, for the foreign keys "user_account_fkey" of "user", "audit_event_account_fkey" of "audit_event" and "invoice_order" of "billing.invoice".',
   ],
   ['drop-table', 'DROP VIEW unpaid', undefined],
 ];

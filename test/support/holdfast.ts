@@ -50,6 +50,7 @@ export interface TestSettings {
   readonly upstreamTls?: Settings['upstream']['tls'];
   readonly audit?: Partial<Settings['audit']>;
   readonly catalog?: Settings['catalog'];
+  readonly holds?: Partial<Settings['holds']>;
   readonly limits?: Partial<Settings['limits']>;
 }
 
@@ -75,6 +76,7 @@ export async function startTestHoldfast(
     policy: policyFile,
     audit: { ...defaults.audit, ...changes.audit, path: auditFile },
     catalog: changes.catalog ?? defaults.catalog,
+    holds: { ...defaults.holds, ...changes.holds },
     limits: { ...defaults.limits, drainTimeout: 200, ...changes.limits },
   };
   const holdfast = await startHoldfast({

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rowsHeld } from '../consequences.js';
+import { joined, keysOnDropped, rowsHeld } from '../consequences.js';
 import { defineRule, detail, findingsOf } from '../rule.js';
 import { described } from '../words.js';
 
@@ -26,7 +26,7 @@ export const dropTable = defineRule({
       (action) => ({
         message: `${described(action)} would remove ${action.targets.length > 1 ? 'them' : 'it'} from ${subject.environment}, with what ${action.targets.length > 1 ? 'they hold' : 'it holds'}.`,
         hint: 'Rename it first and drop it when nothing has missed it for a while: whatever still uses it shows up, and nothing is lost.',
-        ...detail(rowsHeld(subject, action)),
+        ...detail(joined([rowsHeld(subject, action), keysOnDropped(subject, action)])),
         offset: action.offset,
       }),
     ),
