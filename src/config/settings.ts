@@ -47,6 +47,8 @@ export interface Settings {
     readonly parameters: 'full' | 'hash' | 'omit';
     readonly rotate: { readonly size: number; readonly keep: number };
   };
+  /** Where holds are kept: in the process, or in a database that several share (`url` is there then). */
+  readonly holds: { readonly store: 'memory' | 'postgres'; readonly url?: string; readonly schema: string };
   /** What is known of the databases' catalogs, milliseconds. */
   readonly catalog: { readonly maxAge: number; readonly timeout: number };
   readonly limits: {
@@ -126,6 +128,17 @@ export const settingsSchema = closed({
       keep: z.int().min(0).max(10_000).default(10),
     }).prefault({}),
   }).prefault({}),
+  holds: closed({
+    store: z.enum(['memory', 'postgres']).default('memory').meta({
+      description: 'memory: of this process alone; postgres: shared by all that have the same url and schema',
+    }),
+    url: text(databaseUrlProblem).exactOptional().meta({
+      description: 'postgres://user:${PASSWORD}@host:5432/database; for store: postgres',
+    }),
+    schema: text(schemaNameProblem)
+      .default('holdfast')
+      .meta({ description: 'made there when it is missing' }),
+  }).prefault({}),
   catalog: closed({
     max_age: duration().prefault('5m').meta({
       description: 'how old what is known of a database may get; schema changes that pass here count at once',
@@ -143,6 +156,19 @@ export const settingsSchema = closed({
     upstream_connect_timeout: duration().prefault('10s'),
   }).prefault({}),
 });
+
+/** One @, behind the user and before the host: else a part of a password would be taken for something else. Never quotes it. */
+function databaseUrlProblem(value: string): string | null {
+  return /^postgres(ql)?:\/\/([^/?#@]*@)?[^/?#@]*(\/[^/?#@]*)?(\?[^#@]*)?$/i.test(value)
+    ? null
+    : 'expected the URL of a database such as postgres://user@host:5432/database; / ? # @ : in a password are written %2F %3F %23 %40 %3A';
+}
+
+function schemaNameProblem(value: string): string | null {
+  return /^(?!pg_)[a-z_][a-z0-9_]{0,39}$/.test(value)
+    ? null
+    : 'expected a name of lower-case letters, digits and _, at most 40, that does not begin with pg_';
+}
 
 type RawSettings = z.output<typeof settingsSchema>;
 
@@ -208,6 +234,11 @@ function contradictions(raw: RawSettings, source: YamlSource): Problem[] {
   } else if (wantsTls && cert === undefined) {
     problems.push(source.problem(['listen', 'tls', 'mode'], `mode ${mode} needs cert and key`));
   }
+  if (raw.holds.store === 'postgres' && raw.holds.url === undefined) {
+    problems.push(source.problem(['holds'], 'store: postgres needs the url of its database'));
+  } else if (raw.holds.store === 'memory' && raw.holds.url !== undefined) {
+    problems.push(source.problem(['holds', 'url'], 'there is a url, but not store: postgres'));
+  }
   if (raw.limits.statement > raw.limits.message) {
     problems.push(
       source.problem(
@@ -267,6 +298,7 @@ function toSettings(raw: RawSettings, directory: string): Settings {
       parameters: raw.audit.parameters,
       rotate: raw.audit.rotate,
     },
+    holds: raw.holds,
     catalog: { maxAge: raw.catalog.max_age, timeout: raw.catalog.timeout },
     limits: {
       connections: raw.limits.connections,

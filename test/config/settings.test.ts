@@ -25,6 +25,7 @@ describe('settings', () => {
       upstream: { host: '127.0.0.1', port: 5432, tls: { mode: 'prefer' } },
       admin: { host: '127.0.0.1', port: 9432 },
       policy: path.join(ROOT, 'config/policy.yaml'),
+      holds: { store: 'memory', schema: 'holdfast' },
       catalog: { maxAge: 300_000, timeout: 10_000 },
       audit: {
         path: path.resolve('.holdfast/audit.jsonl'),

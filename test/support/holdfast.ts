@@ -49,6 +49,7 @@ export interface TestSettings {
   readonly listenTls?: Settings['listen']['tls'];
   readonly upstreamTls?: Settings['upstream']['tls'];
   readonly audit?: Partial<Settings['audit']>;
+  readonly holds?: Settings['holds'];
   readonly catalog?: Settings['catalog'];
   readonly limits?: Partial<Settings['limits']>;
 }
@@ -74,6 +75,7 @@ export async function startTestHoldfast(
     admin: { host: '127.0.0.1', port: 0 },
     policy: policyFile,
     audit: { ...defaults.audit, ...changes.audit, path: auditFile },
+    holds: changes.holds ?? defaults.holds,
     catalog: changes.catalog ?? defaults.catalog,
     limits: { ...defaults.limits, drainTimeout: 200, ...changes.limits },
   };
