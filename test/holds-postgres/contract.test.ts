@@ -27,12 +27,12 @@ storeContract('the shared store', async (limits) => {
   schemas += 1;
   const opened = await openStore(database.url, `holds_${schemas.toString()}`, { limits });
   stores.push(opened);
-  const { store, errors, told } = opened;
+  const { store, errors } = opened;
   return {
     store,
     errors,
     expired: async (id) => {
-      expect((await told(`${id} expired here`)).hold.state).toBe('expired');
+      expect((await opened.told(`${id} expired here`)).hold.state).toBe('expired');
     },
   };
 });

@@ -2,6 +2,7 @@
  * Two processes that share their holds, as two stores of one schema: who hears what,
  * who wins, and what a lost connection leaves behind.
  */
+import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { OPEN_STATES } from '../../src/holds/hold.js';
 import { HoldStoreUnavailable } from '../../src/holds/store.js';
@@ -139,6 +140,30 @@ describe('the schema', () => {
     await expect.poll(() => a.store.problem).toContain('version 99');
     await rows(`DELETE FROM ${schema}.migration WHERE version = 99`);
     await expect.poll(() => a.store.problem).toBeNull();
+  });
+
+  test('is made by a user that has no more than the README gives it', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const snippet = /```sql\n(CREATE ROLE holdfast_store[^`]+)```/.exec(readme)?.[1] ?? '';
+    const name = `${database.name}_own`;
+    const statements = snippet
+      .replaceAll('holdfast_store', name)
+      .replace(/DATABASE holdfast\b/g, `DATABASE ${name}`)
+      .split(';')
+      .filter((sql) => sql.trim() !== '');
+    expect(statements).toHaveLength(3);
+    for (const sql of statements) await withClient((client) => client.query(sql));
+    const url = new URL(database.url);
+    url.pathname = `/${name}`;
+    url.username = name;
+    url.password = 'change me';
+    const { store } = await openStore(url.href, 'holdfast');
+    expect(await store.request(request())).toMatchObject({ kind: 'requested' });
+    await store.close();
+    await withClient(async (client) => {
+      await client.query(`DROP DATABASE ${name}`);
+      await client.query(`DROP ROLE ${name}`);
+    });
   });
 
   test('that cannot be reached is said without the password', async () => {

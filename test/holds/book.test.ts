@@ -17,7 +17,10 @@ storeContract('a book', (limits) => {
     onListenerError: (error) => errors.push(error),
     ...(limits === undefined ? {} : { limits }),
   });
-  const expired = (_id: string, leftMs: number): Promise<void> => Promise.resolve(time.pass(leftMs));
+  const expired = (_id: string, leftMs: number): Promise<void> => {
+    time.pass(leftMs);
+    return Promise.resolve();
+  };
   return Promise.resolve({ store, errors, expired });
 });
 
