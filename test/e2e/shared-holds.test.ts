@@ -112,6 +112,7 @@ describe('both live', () => {
     expect(answers(await second.untilReady())).toEqual(INSERTED);
     await second.send(insert(3));
     expect(answers(await second.untilReady())).toEqual(['ErrorResponse 42501', 'ReadyForQuery I']);
+    await atB.deny((await atB.next('(3)')).id);
     second.close();
     await two.close();
   });
