@@ -46,6 +46,8 @@ export interface Metrics {
   readonly sessions: Family<['role'], GaugeChild>;
   readonly sessionsRefused: Family<['reason'], CounterChild>;
   readonly holds: Family<['state'], GaugeChild>;
+  /** 1 while a shared store of holds can be reached, 0 while not. */
+  readonly holdsStoreUp: { set(value: number): void };
   readonly holdWaitSeconds: HistogramChild;
   readonly webhookDeliveries: Family<['result'], CounterChild>;
   readonly rowsAffected: Family<['role', 'operation'], CounterChild>;
@@ -218,6 +220,17 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     labels: Labels,
   ): Family<Labels, GaugeChild> => family(registry, { name, help, type: 'gauge' }, labels);
 
+  let holdsStoreUp: number | null = null;
+  register(
+    registry,
+    {
+      name: 'holdfast_holds_store_up',
+      help: 'Whether the shared store of holds can be reached: 1 or 0; nothing where holds are kept in the process.',
+      type: 'gauge',
+    },
+    () => (holdsStoreUp === null ? [] : [{ labels: {}, value: holdsStoreUp }]),
+  );
+
   let policySha256: string | null = null;
   register(
     registry,
@@ -243,6 +256,11 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
       'reason',
     ]),
     holds: gauge('holdfast_holds', 'Statements waiting for people, and those that did.', ['state']),
+    holdsStoreUp: {
+      set(value) {
+        holdsStoreUp = value;
+      },
+    },
     holdWaitSeconds: histogram(
       registry,
       'holdfast_hold_wait_seconds',

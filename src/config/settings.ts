@@ -51,6 +51,10 @@ export interface Settings {
     readonly rotate: { readonly size: number; readonly keep: number };
   };
   readonly holds: {
+    /** Where they are kept: in the process, or in a database that several share (`url` is there then). */
+    readonly store: 'memory' | 'postgres';
+    readonly url?: string;
+    readonly schema: string;
     /** Of the approvals page, for links to it. */
     readonly pageUrl?: string;
     readonly webhooks: readonly WebhookSettings[];
@@ -135,6 +139,15 @@ export const settingsSchema = closed({
     }).prefault({}),
   }).prefault({}),
   holds: closed({
+    store: z.enum(['memory', 'postgres']).default('memory').meta({
+      description: 'memory: of this process alone; postgres: shared by all that have the same url and schema',
+    }),
+    url: text(databaseUrlProblem).exactOptional().meta({
+      description: 'postgres://user:${PASSWORD}@host:5432/database; for store: postgres',
+    }),
+    schema: text(schemaNameProblem)
+      .default('holdfast')
+      .meta({ description: 'made there when it is missing' }),
     page_url: text(urlProblem)
       .exactOptional()
       .meta({ description: 'address of the approvals page as people reach it, for links to it' }),
@@ -159,6 +172,19 @@ export const settingsSchema = closed({
     upstream_connect_timeout: duration().prefault('10s'),
   }).prefault({}),
 });
+
+/** One @, behind the user and before the host: else a part of a password would be taken for something else. Never quotes it. */
+function databaseUrlProblem(value: string): string | null {
+  return /^postgres(ql)?:\/\/([^/?#@]*@)?[^/?#@]*(\/[^/?#@]*)?(\?[^#@]*)?$/i.test(value)
+    ? null
+    : 'expected the URL of a database such as postgres://user@host:5432/database; / ? # @ : in a password are written %2F %3F %23 %40 %3A';
+}
+
+function schemaNameProblem(value: string): string | null {
+  return /^(?!pg_)[a-z_][a-z0-9_]{0,39}$/.test(value)
+    ? null
+    : 'expected a name of lower-case letters, digits and _, at most 40, that does not begin with pg_';
+}
 
 type RawSettings = z.output<typeof settingsSchema>;
 
@@ -225,6 +251,11 @@ function contradictions(raw: RawSettings, source: YamlSource): Problem[] {
     problems.push(source.problem(['listen', 'tls', 'mode'], `mode ${mode} needs cert and key`));
   }
   problems.push(...webhookProblems(raw.holds.webhooks, source));
+  if (raw.holds.store === 'postgres' && raw.holds.url === undefined) {
+    problems.push(source.problem(['holds'], 'store: postgres needs the url of its database'));
+  } else if (raw.holds.store === 'memory' && raw.holds.url !== undefined) {
+    problems.push(source.problem(['holds', 'url'], 'there is a url, but not store: postgres'));
+  }
   if (raw.limits.statement > raw.limits.message) {
     problems.push(
       source.problem(
@@ -285,7 +316,10 @@ function toSettings(raw: RawSettings, directory: string): Settings {
       rotate: raw.audit.rotate,
     },
     holds: {
+      store: raw.holds.store,
+      schema: raw.holds.schema,
       webhooks: raw.holds.webhooks,
+      ...(raw.holds.url === undefined ? {} : { url: raw.holds.url }),
       ...(raw.holds.page_url === undefined ? {} : { pageUrl: raw.holds.page_url }),
     },
     catalog: { maxAge: raw.catalog.max_age, timeout: raw.catalog.timeout },

@@ -11,6 +11,7 @@ import { whoCanApprove, prospects } from '../holds/eligibility.js';
 import { fingerprintOf } from '../holds/fingerprint.js';
 import type { Hold, Subject, Withdrawal } from '../holds/hold.js';
 import { holdTimes } from '../holds/request.js';
+import { HoldStoreUnavailable } from '../holds/store.js';
 import type { ChangeOutcome, HoldStore } from '../holds/store.js';
 import type { Refusal } from '../errors.js';
 import type { HoldSetting } from '../policy/types.js';
@@ -23,6 +24,7 @@ import {
   notTaken,
   releaseNotice,
   storeFailed,
+  storeUnavailable,
   ticketRefusal,
   withdrawalRefusal,
 } from './hold-words.js';
@@ -304,11 +306,14 @@ export class Held {
     if (next.kind !== 'waiting') this.#askAgain(attempt);
   }
 
-  /** A step that fails by a defect must not leave the client waiting. */
+  /** A step that fails must not leave the client waiting, nor anybody with a hold that nobody waits for. */
   #step(attempt: Attempt, step: Promise<void>): void {
     step.catch((error: unknown) => {
       this.#services.onError(error);
-      this.#refuse(attempt, storeFailed());
+      const lost = error instanceof HoldStoreUnavailable;
+      this.#refuse(attempt, lost ? storeUnavailable(attempt.why) : storeFailed());
+      const { hold, setting } = attempt;
+      if (hold !== null && setting.style === 'wait') this.#withdraw(hold, 'store_gone');
     });
   }
 

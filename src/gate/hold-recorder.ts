@@ -1,6 +1,11 @@
 /**
  * What becomes of holds, handed to the audit log and counted.
  *
+ * Of several processes that share a store each records what happened in it (a vote
+ * where it was cast, a release where it runs), so that the logs together have
+ * everything once; and each counts the holds of its own sessions, whoever changed
+ * them, so that the counts of all add up.
+ *
  * Law: it listens and decides nothing, and nothing here waits by itself: whoever
  * forwards a released statement, or tells an approver that the vote counts, asks
  * for `durable` and waits.
@@ -34,15 +39,16 @@ export function createHoldRecorder({ store, audit, metrics }: HoldRecorderOption
     audit.append(body);
     metrics.auditRecords.child(kind).inc();
   };
-  const stop = store.subscribe(({ hold, effects }) => {
+  const stop = store.subscribe(({ hold, effects, here, own }) => {
     for (const effect of effects) {
       if (effect.kind === 'voted') {
-        append('vote', voteBody({ hold, vote: effect.vote }));
+        if (here) append('vote', voteBody({ hold, vote: effect.vote }));
         continue;
       }
       const { from, to, waitedMs } = effect;
-      if (to === 'released') append('release', releaseBody(hold, waitedMs));
-      else append('hold', holdBody(hold, waitedMs));
+      if (here && to === 'released') append('release', releaseBody(hold, waitedMs));
+      else if (here) append('hold', holdBody(hold, waitedMs));
+      if (!own) continue;
       if (from !== null) metrics.holds.child(from).dec();
       metrics.holds.child(to).inc();
       // People's part ends with their decision; how soon a ticket is used says nothing about them.

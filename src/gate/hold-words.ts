@@ -118,7 +118,18 @@ export function notTaken(why: string, message: string): Refusal {
   };
 }
 
-/** The store failed. */
+/** The store of holds cannot be used: nobody can be asked, and nothing is known to be approved. */
+export function storeUnavailable(why: string): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate: '58030',
+    message: `holdfast: ${why} It needs approval, and the store of holds cannot be reached; nothing was run`,
+    hint: 'Send it again when the store is back; an approval that was given may have to be given again.',
+    routine: ROUTINE,
+  };
+}
+
+/** The store failed by a defect. */
 export function storeFailed(): Refusal {
   return {
     severity: 'ERROR',
@@ -176,6 +187,16 @@ export function withdrawalRefusal(reason: Withdrawal, id: string): Refusal {
       return withdrawn(
         `Holdfast is shutting down, and hold ${id} with it`,
         'Connect again and send it again.',
+      );
+    case 'store_gone':
+      return withdrawn(
+        `the store of holds could not be reached, so hold ${id} could not be approved in time`,
+        'Send it again when the store is back.',
+      );
+    case 'holdfast_gone':
+      return withdrawn(
+        `hold ${id} was withdrawn, because this Holdfast seemed to have ended`,
+        'Send it again: it is judged anew.',
       );
     case 'client_gone':
     case 'server_gone':

@@ -159,6 +159,8 @@ export class Recorder {
     run: Run,
     { rows }: Ending,
     counted: {
+      /** The policy role's name. */
+      readonly role: string;
       readonly impact: Impact | null;
       readonly transaction: string | null;
       readonly matches: readonly Match[];
@@ -170,8 +172,8 @@ export class Recorder {
   ): void {
     const { audit, outcomeRecords, metrics } = this.#services;
     const { impact, sqlstate, matches, transaction, undone } = counted;
-    if (sqlstate === null && !undone) run.record.rows.inc(impact === null ? (rows ?? 0) : total(impact));
-    for (const { rule, action } of matches) metrics.ruleMatches.child(run.record.role, rule, action).inc();
+    if (sqlstate === null && !undone) run.ending.rows.inc(impact === null ? (rows ?? 0) : total(impact));
+    for (const { rule, action } of matches) metrics.ruleMatches.child(counted.role, rule, action).inc();
     audit.append(
       outcomeBody({
         decision: run.decision,

@@ -31,7 +31,7 @@ import type {
   StatementGate,
 } from '../session/ports.js';
 import type { HoldServices, Release } from './held.js';
-import type { Bound, JudgedText, RoleScope } from './judged-text.js';
+import type { Bound, JudgedStatementRecord, JudgedText, RoleScope } from './judged-text.js';
 import { LexerAgreement } from './lexer-agreement.js';
 import { LiveRules } from './live-rules.js';
 import type { LiveServices } from './live-rules.js';
@@ -228,7 +228,8 @@ export class SessionGate implements StatementGate {
       const measuring = measured[index] ?? null;
       if (run === undefined) throw new Error('a statement without its decision');
       const sql = judged.sql.slice(...(judged.statements[index]?.facts?.span ?? [0]));
-      const guard = this.#guard(measuring, run, sql, tried, released);
+      const record = judged.statements[index];
+      const guard = record === undefined ? null : this.#guard(measuring, run, record, sql, tried, released);
       return { text, guard, execution: run, changes: statements[index]?.changes ?? [] };
     });
     return { kind: 'carry', statements: carried, notice };
@@ -364,7 +365,7 @@ export class SessionGate implements StatementGate {
       meaning: null,
       // What the text itself is warned about was said at its Parse.
       notice: released?.notice ?? (current.includes(judged) ? null : this.#warning(judged)),
-      guard: this.#guard(measuring, execution, judged.sql, tried, released),
+      guard: this.#guard(measuring, execution, record, judged.sql, tried, released),
     };
   }
 
@@ -406,6 +407,7 @@ export class SessionGate implements StatementGate {
   #guard(
     measuring: Measuring | null,
     run: Run,
+    record: JudgedStatementRecord,
     sql: string,
     trial: boolean,
     released: Release | null,
@@ -413,7 +415,7 @@ export class SessionGate implements StatementGate {
     if (measuring === null) return null;
     const measured = released?.hold.subject.measured ?? null;
     const approved = measured?.by === 'preview' ? measured.tables : null;
-    return this.#impact.guard(measuring, run, { sql, trial, approved });
+    return this.#impact.guard(measuring, run, { record, sql, trial, approved });
   }
 
   /** Why what must be counted of the message at hand cannot be; null: it can. */
@@ -517,7 +519,7 @@ export class SessionGate implements StatementGate {
     after: Counts,
     undoable: boolean,
   ): CountedAnswer {
-    const { operation, changesSchema } = (execution as Run).record;
+    const { operation, changesSchema } = (execution as Run).ending;
     if (changesSchema) this.#schemaChanged = true;
     this.#holds.statementEnded(operation);
     return this.#impact.counted(execution, ending, before, after, undoable);

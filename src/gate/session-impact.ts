@@ -65,6 +65,7 @@ interface Transaction {
 /** What is known of a run that is counted. */
 interface Guarded {
   readonly scope: Scope;
+  readonly record: JudgedStatementRecord;
   /** The statement, for people. */
   readonly sql: string;
   /** Runs only to be counted, and undone. */
@@ -192,13 +193,9 @@ export class SessionImpact {
   }
 
   /** How a run is counted. */
-  guard(
-    { scope, copies }: Measuring,
-    run: Run,
-    { sql, trial, approved }: Pick<Guarded, 'sql' | 'trial' | 'approved'>,
-  ): Guard {
-    this.#guarded.set(run, { scope, sql, trial, approved });
-    const preview = !copies && (trial || this.#mayHold);
+  guard({ scope, copies }: Measuring, run: Run, of: Omit<Guarded, 'scope'>): Guard {
+    this.#guarded.set(run, { ...of, scope });
+    const preview = !copies && (of.trial || this.#mayHold);
     return { count: COUNTS[scope], copyIn: copies, preview };
   }
 
@@ -211,8 +208,9 @@ export class SessionImpact {
     undoable: boolean,
   ): CountedAnswer {
     const run = execution as Run;
-    const guarded = this.#guarded.get(run) ?? UNKNOWN;
-    const facts = run.record.facts;
+    const guarded = this.#guarded.get(run);
+    if (guarded === undefined) throw new Error('a run was counted that nobody guards');
+    const { facts } = guarded.record;
     const earlier = this.#transaction?.impact ?? [];
     let impact: Impact;
     let id: string | null;
@@ -222,13 +220,19 @@ export class SessionImpact {
       id = reading.transaction;
     } catch (error) {
       if (!(error instanceof ImpactError)) throw error;
-      return this.#unmeasured(run, ending, error.message);
+      return this.#unmeasured(run, guarded, ending, error.message);
     }
-    const matches = this.#matches(run, impact, sum(earlier, impact), guarded);
+    const matches = this.#matches(impact, sum(earlier, impact), guarded);
     const decisive = matches[0] ?? null;
     const word = this.#word(decisive, guarded, undoable);
     const refusal = word === 'refuse' ? this.#refusal(matches, decisive, run.decision) : null;
-    this.#record(run, ending, { impact, transaction: id, matches, refusal, undone: word === 'undo' });
+    this.#record(run, guarded, ending, {
+      impact,
+      transaction: id,
+      matches,
+      refusal,
+      undone: word === 'undo',
+    });
     if (refusal !== null) return { kind: 'refuse', refusal };
     if (word === 'undo') {
       this.#trial = { measured: { by: 'preview', tables: impact, statements: [] }, matches };
@@ -240,10 +244,11 @@ export class SessionImpact {
   }
 
   /** What the rules say of what was counted, and whether it may be committed at all without people. */
-  #matches(run: Run, impact: Impact, transaction: Impact, { approved }: Guarded): readonly Match[] {
+  #matches(impact: Impact, transaction: Impact, { approved, record }: Guarded): readonly Match[] {
     const { role } = this.#role.scope;
+    const subject = subjectOf(record.facts, record.operation);
     const all = judgeImpact(role, {
-      subject: subjectOf(run.record.facts, run.record.operation),
+      subject,
       role: role.name,
       statement: impact,
       transaction,
@@ -254,7 +259,7 @@ export class SessionImpact {
     if (approved === null) return strictestFirst(all);
     if (within(impact, approved, toleranceOf(role)))
       return strictestFirst(all.filter(({ action }) => action !== 'hold'));
-    return strictestFirst([exceeds(subjectOf(run.record.facts, run.record.operation)), ...all]);
+    return strictestFirst([exceeds(subject), ...all]);
   }
 
   #word(decisive: Match | null, { trial }: Guarded, undoable: boolean): 'pass' | 'refuse' | 'undo' {
@@ -283,16 +288,22 @@ export class SessionImpact {
   }
 
   #refusal(matches: readonly Match[], decisive: Match | null, decision: string): Refusal {
-    if (decisive === null) return cannotBeTried(decision);
+    if (decisive === null || decisive.action === 'warn') return cannotBeTried(decision);
     return impactRefusal(matches, decisive, decision, {
       unheld: decisive.action === 'hold' ? (this.#unheld ?? CANNOT_BE_UNDONE) : null,
       environment: decisive.action === 'confirm' ? this.#environment : null,
     });
   }
 
-  #unmeasured(run: Run, ending: Ending, why: string): CountedAnswer {
+  #unmeasured(run: Run, guarded: Guarded, ending: Ending, why: string): CountedAnswer {
     const refusal = this.#role.observing ? null : unmeasured(why, run.decision);
-    this.#record(run, ending, { impact: null, transaction: null, matches: [], refusal, undone: false });
+    this.#record(run, guarded, ending, {
+      impact: null,
+      transaction: null,
+      matches: [],
+      refusal,
+      undone: false,
+    });
     if (refusal !== null) return { kind: 'refuse', refusal };
     this.#keep(run, [], null, '');
     return { kind: 'pass', notice: null };
@@ -300,6 +311,7 @@ export class SessionImpact {
 
   #record(
     run: Run,
+    { record }: Guarded,
     ending: Ending,
     counted: {
       readonly impact: Impact | null;
@@ -312,7 +324,13 @@ export class SessionImpact {
     const { refusal, ...rest } = counted;
     const stays = refusal === null && !counted.undone;
     this.#charge(run, stays ? (counted.impact === null ? (ending.rows ?? 0) : total(counted.impact)) : 0);
-    this.#recorder.counted(run, ending, { ...rest, sqlstate: refusal?.sqlstate ?? null }, this.#clock());
+    const { role } = record;
+    this.#recorder.counted(
+      run,
+      ending,
+      { ...rest, role, sqlstate: refusal?.sqlstate ?? null },
+      this.#clock(),
+    );
   }
 
   #keep(run: Run, impact: Impact, id: string | null, sql: string): void {
@@ -368,9 +386,6 @@ export class SessionImpact {
     this.#recorder.transactionEnd({ transaction: id, decisions, impact, result });
   }
 }
-
-/** A run of which nothing is known is looked at most closely. */
-const UNKNOWN: Guarded = { scope: 'all', sql: '', trial: false, approved: null };
 
 /** Whether a text commits what its transaction has done; a ROLLBACK PREPARED or COMMIT PREPARED is another's. */
 function commits({ statements }: JudgedText): boolean {

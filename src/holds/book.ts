@@ -12,38 +12,12 @@ import { isOpen } from './hold.js';
 import type { Hold } from './hold.js';
 import { step } from './life-cycle.js';
 import type { HoldEvent } from './life-cycle.js';
+import { DEFAULT_LIMITS, bytesOf, idTaken, noRoom, tooLarge } from './limits.js';
+import type { HoldLimits } from './limits.js';
+import { createNotifier } from './notifier.js';
 import { newHold } from './request.js';
 import type { HoldRequest } from './request.js';
-import type {
-  ChangeOutcome,
-  HoldChange,
-  HoldFilter,
-  HoldListener,
-  HoldPage,
-  HoldStore,
-  RefusedRequest,
-  RequestOutcome,
-} from './store.js';
-
-export interface HoldLimits {
-  /** Open holds of one database user. */
-  readonly openPerUser: number;
-  readonly open: number;
-  /** Closed holds that are remembered, the latest ones. */
-  readonly closed: number;
-  /** Of one hold: what is longer nobody would read. */
-  readonly bytesPerHold: number;
-  /** Of all holds, open and closed. */
-  readonly bytes: number;
-}
-
-const DEFAULT_LIMITS: HoldLimits = {
-  openPerUser: 100,
-  open: 10_000,
-  closed: 1_000,
-  bytesPerHold: 1024 ** 2,
-  bytes: 128 * 1024 ** 2,
-};
+import type { ChangeOutcome, HoldChange, HoldFilter, HoldPage, HoldStore, RequestOutcome } from './store.js';
 
 export interface BookOptions {
   /** Milliseconds since 1970, on a clock that is not set back (`performance.timeOrigin + performance.now()`): a hold may keep locks while it waits. */
@@ -62,8 +36,8 @@ export interface Book extends HoldStore {
 
 /** The longest delay that a Node timer keeps: a longer one would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-/** What a hold takes beside its texts, roughly. */
-const OVERHEAD_BYTES = 2_048;
+/** Everything here happens in this process, and for its own sessions. */
+const OURS = { here: true, own: true } as const;
 
 export function createBook(options: BookOptions): Book {
   const limits: HoldLimits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -87,10 +61,10 @@ export function createBook(options: BookOptions): Book {
     openBytes += bytesOf(hold.subject);
     deadlines.add(hold.expiresAt, hold.id);
     if (style === 'ticket') tickets.set(hold.fingerprint, hold.id);
-    notify.change({ hold, effects: [{ kind: 'entered', from: null, to: hold.state, waitedMs: 0 }] });
+    notify.change({ hold, effects: [{ kind: 'entered', from: null, to: hold.state, waitedMs: 0 }], ...OURS });
   }
 
-  function replace(previous: Hold, { hold, effects }: HoldChange): void {
+  function replace(previous: Hold, { hold, effects }: Pick<HoldChange, 'hold' | 'effects'>): void {
     if (isOpen(hold.state)) {
       open.set(hold.id, hold);
       if (hold.expiresAt !== previous.expiresAt) {
@@ -100,7 +74,7 @@ export function createBook(options: BookOptions): Book {
     } else {
       end(previous, hold);
     }
-    notify.change({ hold, effects });
+    notify.change({ hold, effects, ...OURS });
   }
 
   function end(previous: Hold, hold: Hold): void {
@@ -187,30 +161,18 @@ export function createBook(options: BookOptions): Book {
 
   function request(input: HoldRequest, now: number): RequestOutcome {
     const bytes = bytesOf(input.subject);
-    if (bytes - OVERHEAD_BYTES > limits.bytesPerHold) {
-      const most = limits.bytesPerHold.toString();
-      return refused(
-        'too_large',
-        `The statement and its parameters are longer than ${most} bytes, which nobody could read before approving.`,
-      );
-    }
+    const large = tooLarge(limits, bytes);
+    if (large !== null) return large;
     const hold = newHold(input, now);
     const { user, style } = hold.subject;
     if (style === 'ticket') {
       const existing = open.get(tickets.get(hold.fingerprint) ?? '');
       if (existing !== undefined) return { kind: 'existing', hold: existing };
     }
-    if ((openOfUser.get(user) ?? 0) >= limits.openPerUser) {
-      const most = limits.openPerUser.toString();
-      return refused('too_many_of_user', `${most} statements of ${user} wait for approval already.`);
-    }
-    if (open.size >= limits.open || openBytes + bytes > limits.bytes) {
-      const waiting = open.size.toString();
-      return refused('too_many', `${waiting} statements wait for approval already, and no more can.`);
-    }
-    if (open.has(hold.id) || closed.has(hold.id)) {
-      return refused('id_taken', `There is a hold ${hold.id} already.`);
-    }
+    const kept = { open: open.size, openOfUser: openOfUser.get(user) ?? 0, openBytes };
+    const full = noRoom(limits, kept, user, bytes);
+    if (full !== null) return full;
+    if (open.has(hold.id) || closed.has(hold.id)) return idTaken(hold.id);
     add(hold);
     forget();
     return { kind: 'requested', hold };
@@ -258,80 +220,6 @@ export function createBook(options: BookOptions): Book {
       });
       timer?.cancel();
       timer = null;
-    },
-  };
-}
-
-function refused(reason: RefusedRequest, message: string): RequestOutcome {
-  return { kind: 'refused', reason, message };
-}
-
-/** Bytes that a subject keeps in memory, by its texts. */
-function bytesOf(subject: Hold['subject']): number {
-  let bytes = OVERHEAD_BYTES + subject.sqlBytes;
-  for (const { value } of subject.parameters) bytes += (value?.length ?? 0) + 16;
-  for (const { message, hint, detail } of subject.matches) {
-    bytes += message.length + (hint?.length ?? 0) + (detail?.length ?? 0);
-  }
-  return bytes + subject.relations.length * 128;
-}
-
-interface Notifier {
-  readonly subscribe: HoldStore['subscribe'];
-  change(change: HoldChange): void;
-  deliver(): void;
-}
-
-/**
- * Hands changes to listeners in the order in which they happened, also when a
- * listener causes the next one: that one waits until everybody has heard of the first.
- */
-function createNotifier(onListenerError: (error: unknown) => void): Notifier {
-  const ofAll = new Set<HoldListener>();
-  const ofOne = new Map<string, Set<HoldListener>>();
-  const queue: HoldChange[] = [];
-  let delivering = false;
-
-  function tell(listener: HoldListener, change: HoldChange): void {
-    try {
-      listener(change);
-    } catch (error) {
-      onListenerError(error);
-    }
-  }
-
-  return {
-    subscribe(listener, id) {
-      // An entry of its own for each subscription, also when one function subscribes twice.
-      const entry: HoldListener = (change) => {
-        listener(change);
-      };
-      if (id === undefined) {
-        ofAll.add(entry);
-        return () => {
-          ofAll.delete(entry);
-        };
-      }
-      const listeners = ofOne.get(id) ?? new Set();
-      ofOne.set(id, listeners.add(entry));
-      return () => {
-        listeners.delete(entry);
-        if (listeners.size === 0 && ofOne.get(id) === listeners) ofOne.delete(id);
-      };
-    },
-    change(change) {
-      queue.push(change);
-    },
-    deliver() {
-      if (delivering) return;
-      delivering = true;
-      try {
-        for (let change = queue.shift(); change !== undefined; change = queue.shift()) {
-          for (const listener of [...ofAll, ...(ofOne.get(change.hold.id) ?? [])]) tell(listener, change);
-        }
-      } finally {
-        delivering = false;
-      }
     },
   };
 }

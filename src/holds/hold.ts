@@ -25,14 +25,16 @@ export function isOpen(state: HoldState): boolean {
   return state === 'requested' || state === 'approved';
 }
 
-/** Why a hold ended before people or time ended it. `audit`: it could not be recorded. `superseded`: what would run is no longer what was held. `transaction_failed`: what came before it did. */
+/** Why a hold ended before people or time ended it. `audit`: it could not be recorded. `holdfast_gone`: the process that it waited in is. `store_gone`: the store of holds could not be reached. `superseded`: what would run is no longer what was held. `transaction_failed`: what came before it did. */
 export const WITHDRAWALS = [
   'audit',
   'client_cancel',
   'client_gone',
   'drain',
+  'holdfast_gone',
   'policy',
   'server_gone',
+  'store_gone',
   'superseded',
   'transaction_failed',
 ] as const;

@@ -1,6 +1,6 @@
 /**
- * Where holds are kept, as an interface: book.ts keeps them in this process; a
- * table in PostgreSQL, shared by several, fits behind the same methods.
+ * Where holds are kept, as an interface: book.ts keeps them in this process,
+ * holds-postgres/ in a database that several processes share.
  *
  * Law: each method is one atomic step. Nothing is decided between two of them, so
  * `claim` and `release` let a hold pass at most once, whoever else is asking.
@@ -50,11 +50,29 @@ export interface Ballot {
 export interface HoldChange {
   readonly hold: Hold;
   readonly effects: readonly HoldEffect[];
+  /** This process has made the change. Of all processes that share a store it is true in one. */
+  readonly here: boolean;
+  /** A session of this process has requested the hold. */
+  readonly own: boolean;
 }
 
 /** Must not throw and not wait; it is called after the change is in force, changes in their order. */
 export type HoldListener = (change: HoldChange) => void;
 
+/**
+ * The store could not be used. Nothing was let pass by it: what was asked for has
+ * not happened, or, where `uncertain`, may have happened and does not count here.
+ */
+export class HoldStoreUnavailable extends Error {
+  readonly uncertain: boolean;
+  constructor(reason: string, options: { readonly uncertain: boolean; readonly cause: unknown }) {
+    super(`the store of holds cannot be used: ${reason}`, { cause: options.cause });
+    this.name = 'HoldStoreUnavailable';
+    this.uncertain = options.uncertain;
+  }
+}
+
+/** Every method may reject with HoldStoreUnavailable. */
 export interface HoldStore {
   request(request: HoldRequest): Promise<RequestOutcome>;
   get(id: string): Promise<Hold | null>;

@@ -14,15 +14,13 @@ import { createNotifier } from '../admin/webhooks/notifier.js';
 import type { Settings } from '../config/settings.js';
 import { OperatorError } from '../errors.js';
 import { createAnalysisPool } from '../gate/analysis-pool.js';
-import { createHoldRecorder } from '../gate/hold-recorder.js';
 import { admitLogin } from '../gate/login-gate.js';
 import { createCatalogStore } from '../gate/catalog-store.js';
 import { createPolicyStore } from '../gate/policy-store.js';
 import { createRecoveryStore } from '../gate/recovery-store.js';
 import type { PolicyStore } from '../gate/policy-store.js';
-import { createBook } from '../holds/book.js';
+import type { Faults } from '../holds-postgres/faults.js';
 import { createWriteBudgets } from '../impact/budget.js';
-import { HOLD_ID_BYTES, holdId } from '../holds/request.js';
 import type { Logger } from '../log.js';
 import { createMetrics } from '../metrics.js';
 import type { Metrics } from '../metrics.js';
@@ -34,6 +32,8 @@ import { createCancelRegistry } from './cancellation.js';
 import { runCommand } from './command-runner.js';
 import { createServerTls, greetClient, hangUp } from './client-leg.js';
 import type { ClientLeg, ServerTls } from './client-leg.js';
+import { openHolds } from './holds.js';
+import type { Holds } from './holds.js';
 import { watchPolicy } from './policy-reload.js';
 import { checkReadiness } from './readiness.js';
 import type { LiveSession, ServerFacts, SessionServices } from './services.js';
@@ -47,6 +47,8 @@ export interface HoldfastOptions {
   readonly logger: Logger;
   /** Where the analysis worker's code is; the built one unless a test runs from sources. */
   readonly workerUrl?: URL;
+  /** Of a shared store of holds; tests alone have one. */
+  readonly holdFaults?: Faults | undefined;
 }
 
 export interface Holdfast {
@@ -124,21 +126,16 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
   );
   metrics.auditRecords.child('policy').inc();
 
-  const setTimer = (callback: () => void, delayMs: number): (() => void) => {
-    const timer = setTimeout(callback, delayMs).unref();
-    return () => {
-      clearTimeout(timer);
-    };
-  };
-  const holdFailed = (error: unknown): void => {
-    logger.error({ err: error }, 'holds failed by a defect of Holdfast');
-  };
-  // Not set back when the system's clock is: a hold may keep locks while it waits.
-  const steadyNow = (): number => performance.timeOrigin + performance.now();
-  const book = createBook({ now: steadyNow, setTimer, onListenerError: holdFailed });
-  const holdRecorder = createHoldRecorder({ store: book, audit, metrics });
+  let holds: Holds;
+  try {
+    holds = await openHolds({ settings: settings.holds, audit, metrics, logger, faults: options.holdFaults });
+  } catch (error) {
+    await pool.close();
+    await audit.close();
+    throw error;
+  }
   const notifier = createNotifier({
-    store: book,
+    store: holds.services.store,
     webhooks: settings.holds.webhooks,
     pageUrl: settings.holds.pageUrl ?? null,
     metrics,
@@ -146,8 +143,6 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
     now: () => Date.now(),
     random: Math.random,
     newId: randomUUID,
-    // Nobody else tells of the holds of this process.
-    concerns: () => true,
   });
 
   let draining = false;
@@ -174,14 +169,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
       decisionSeconds: metrics.decisionSeconds,
       decisionRecords: metrics.auditRecords.child('decision'),
       outcomeRecords: metrics.auditRecords.child('outcome'),
-      holds: {
-        store: book,
-        durable: () => holdRecorder.durable(),
-        newId: () => holdId(randomBytes(HOLD_ID_BYTES)),
-        now: steadyNow,
-        setTimer,
-        onError: holdFailed,
-      },
+      holds: holds.services,
     },
     upstream,
     admission,
@@ -213,15 +201,16 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
       host: settings.admin.host,
       port: settings.admin.port,
       metrics,
-      ready: () => checkReadiness(policies, audit, upstream, draining),
+      ready: () => checkReadiness(policies, audit, upstream, holds, draining),
       logger,
       api: {
-        store: book,
+        store: holds.services.store,
         policy: () => policies.current.policy,
-        recorder: holdRecorder,
+        recorder: holds.recorder,
         sessions: createSessions({ now: () => Date.now(), randomBytes }),
         verifyTotp,
         now: () => Date.now(),
+        holdsNow: holds.services.now,
         logger,
       },
     });
@@ -245,7 +234,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         reloads.stop();
         listener.close();
         // Whoever waits hears at once that nobody will decide any more.
-        book.close();
+        const drained = holds.drain();
         for (const session of [...sessions]) session.drain();
         if (sessions.size > 0) {
           // Sessions end as they get idle; those that remain after the timeout are ended.
@@ -261,9 +250,9 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         for (const socket of greeting) socket.destroy();
         await admin.close();
         await pool.close();
-        book.close();
+        await drained;
+        await holds.close();
         await notifier.close(WEBHOOK_GRACE_MS);
-        holdRecorder.stop();
         await audit.close();
         // A copy of the last seal, outside the log: it proves later that the log was not cut off.
         logger.info({ seq: audit.head.seq, seal: audit.head.sha256 }, 'the audit log is closed');
@@ -272,6 +261,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
   } catch (error) {
     listener.close();
     await notifier.close(0);
+    await holds.close();
     await pool.close();
     await audit.close();
     throw error;

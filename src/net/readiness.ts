@@ -1,7 +1,8 @@
 /**
  * What /readyz asks: is a policy loaded, can the audit log be written, can the
  * server be reached. The last is a TCP connection (and the TLS handshake that the
- * settings ask for), no login.
+ * settings ask for), no login. The store of holds is shown and does not count: all
+ * that share it lose it at once, and what needs no approval still passes.
  */
 import type { AuditLog } from '../audit/writer.js';
 import type { Readiness } from '../admin/server.js';
@@ -16,6 +17,7 @@ export async function checkReadiness(
   policies: PolicyStore,
   audit: AuditLog,
   upstream: UpstreamOptions,
+  holds: { readonly problem: string | null },
   draining: boolean,
 ): Promise<Readiness> {
   const checks: Record<string, string> = {
@@ -24,7 +26,8 @@ export async function checkReadiness(
     upstream: await checkUpstream(upstream),
   };
   if (draining) checks['shutdown'] = 'shutting down';
-  return { ok: Object.values(checks).every((check) => check === 'ok'), checks };
+  const ok = Object.values(checks).every((check) => check === 'ok');
+  return { ok, checks: { ...checks, holds: holds.problem ?? 'ok' } };
 }
 
 async function checkUpstream(upstream: UpstreamOptions): Promise<string> {

@@ -2,6 +2,7 @@
  * Who may import whom, as dependency-cruiser rules. Imports point down:
  *
  *   cli → demo → net → gate, session → policy → impact, catalog → sql
+ *                  net → holds-postgres → holds
  *                          session → protocol
  *
  * The pure folders (protocol, sql, catalog, impact, policy, session, holds) can be tested by calling them,
@@ -88,6 +89,30 @@ export const RULES = [
     '^src/errors\\.ts$',
     '^(node:)?(buffer|crypto|util)$',
   ]),
+  only(
+    'holds-postgres-imports',
+    'holds-postgres imports holds, what that is made of, and the database client',
+    '^src/holds-postgres/',
+    [
+      '^src/(holds-postgres|holds)/',
+      '^src/policy/types\\.ts$',
+      '^src/errors\\.ts$',
+      '^(node:)?(buffer|crypto)$',
+      npmPackage('(pg|zod|@types/pg)'),
+    ],
+  ),
+  forbidden(
+    'shared-store-by-net',
+    'whether holds are shared is settled where everything is put together',
+    { path: '^src/', pathNot: '^src/(net|holds-postgres)/' },
+    { path: '^src/holds-postgres/' },
+  ),
+  forbidden(
+    'database-client',
+    'what opens sessions of its own on a database: the shared holds, the demo, and commands',
+    { path: '^src/', pathNot: '^src/(holds-postgres|demo|commands)/' },
+    { path: npmPackage('(pg|@types/pg)') },
+  ),
   only(
     'config-imports',
     'config reads files and the words of policy and sql; it starts nothing',

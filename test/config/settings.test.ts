@@ -26,7 +26,7 @@ describe('settings', () => {
       admin: { host: '127.0.0.1', port: 9432 },
       policy: path.join(ROOT, 'config/policy.yaml'),
       catalog: { maxAge: 300_000, timeout: 10_000 },
-      holds: { webhooks: [] },
+      holds: { store: 'memory', schema: 'holdfast', webhooks: [] },
       audit: {
         path: path.resolve('.holdfast/audit.jsonl'),
         durability: 'write',

@@ -1,9 +1,10 @@
 /** Holds, approvers and a clock, made for tests. */
 import { createHash } from 'node:crypto';
 import { createBook } from '../../src/holds/book.js';
-import type { Book, HoldLimits } from '../../src/holds/book.js';
+import type { Book } from '../../src/holds/book.js';
 import { fingerprintOf } from '../../src/holds/fingerprint.js';
 import type { Hold, Subject } from '../../src/holds/hold.js';
+import type { HoldLimits } from '../../src/holds/limits.js';
 import { newHold } from '../../src/holds/request.js';
 import type { HoldRequest } from '../../src/holds/request.js';
 import type { Approver } from '../../src/policy/types.js';

@@ -29,6 +29,7 @@ const STATUS = {
   totp_reused: 403,
   totp_unavailable: 503,
   not_recorded: 503,
+  store_unavailable: 503,
   internal: 500,
   own_request: 403,
   not_in_group: 403,

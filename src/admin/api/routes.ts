@@ -12,6 +12,7 @@ import { maySee } from '../../holds/eligibility.js';
 import { CLOSED_STATES, HOLD_ID, HOLD_STATES, OPEN_STATES } from '../../holds/hold.js';
 import type { Hold, HoldState, Vote } from '../../holds/hold.js';
 import { voteRejection } from '../../holds/life-cycle.js';
+import { HoldStoreUnavailable } from '../../holds/store.js';
 import type { HoldStore } from '../../holds/store.js';
 import type { Logger } from '../../log.js';
 import type { Approver, Policy } from '../../policy/types.js';
@@ -45,6 +46,8 @@ export interface ApiOptions {
   readonly verifyTotp: VerifyTotp | null;
   /** Milliseconds since 1970, as people's clocks have it: one-time codes go by it. */
   readonly now: () => number;
+  /** Milliseconds since 1970, on the clock that the store goes by; `now` where it is left out. */
+  readonly holdsNow?: () => number;
   readonly logger: Logger;
   /** Between two signs of life on /api/events; 5,000 ms unless a test says otherwise. */
   readonly heartbeatMs?: number;
@@ -69,6 +72,7 @@ const STATES: Readonly<Record<'open' | 'closed' | 'all' | HoldState, readonly Ho
 };
 
 interface Services extends ApiOptions {
+  readonly holdsNow: () => number;
   readonly authenticator: Authenticator;
   readonly codes: OneTimeCodes;
 }
@@ -76,15 +80,17 @@ interface Services extends ApiOptions {
 /** To be registered with the prefix /api. */
 export function holdsApi(options: ApiOptions): FastifyPluginCallback {
   const { now, policy, sessions, verifyTotp, logger, store } = options;
+  const holdsNow = options.holdsNow ?? now;
   const authenticator = createAuthenticator({ approvers: () => policy().approvers, now });
   const services: Services = {
     ...options,
+    holdsNow,
     authenticator,
     codes: createOneTimeCodes({ verify: verifyTotp, now }),
   };
   const streams = createEventStreams({
     store,
-    now,
+    now: holdsNow,
     current: (caller) => currentApprover({ authenticator, sessions }, caller),
     heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
     onError: (error) => {
@@ -105,7 +111,7 @@ export function holdsApi(options: ApiOptions): FastifyPluginCallback {
     api.get('/holds/:id', async (request, reply) => {
       const { approver } = callerOf(request);
       const hold = await visibleHold(services, request, approver);
-      return hold === null ? sendUnknown(request, reply) : reply.send(holdView(hold, approver, now()));
+      return hold === null ? sendUnknown(request, reply) : reply.send(holdView(hold, approver, holdsNow()));
     });
     for (const choice of ['approve', 'deny'] as const) {
       api.post(`/holds/:id/${choice}`, { bodyLimit: BODY_LIMIT_BYTES }, (request, reply) =>
@@ -132,6 +138,7 @@ function answerFailures(api: FastifyInstance, { logger }: Services): void {
   api.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const problem = BODY_PROBLEMS.get(error.statusCode ?? 500);
     if (problem !== undefined) return sendProblem(reply, ...problem);
+    if (error instanceof HoldStoreUnavailable) return sendStoreUnavailable(reply, error);
     logger.error({ err: error, route: request.routeOptions.url ?? null }, 'an API call failed');
     return sendProblem(reply, 'internal', 'Holdfast failed to answer; its log says why.');
   });
@@ -173,6 +180,19 @@ function sendUnknown(request: FastifyRequest, reply: FastifyReply): FastifyReply
   );
 }
 
+function sendStoreUnavailable(reply: FastifyReply, { uncertain }: HoldStoreUnavailable): FastifyReply {
+  return sendProblem(
+    reply,
+    'store_unavailable',
+    uncertain
+      ? 'The store of holds was lost while your vote was written: it is not known whether it counts.'
+      : 'The store of holds cannot be reached; no vote was cast.',
+    uncertain
+      ? 'Look at the hold when the store is back.'
+      : 'Try again; /readyz says when the store is back.',
+  );
+}
+
 function idOf(request: FastifyRequest): string | null {
   const { id } = request.params as { readonly id: string };
   return HOLD_ID.test(id) ? id : null;
@@ -190,7 +210,7 @@ async function visibleHold(
 }
 
 async function listHolds(
-  { store, now }: Services,
+  { store, holdsNow }: Services,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -202,7 +222,7 @@ async function listHolds(
   }
   const { state, limit } = query.data;
   const { holds, more } = await store.list({ states: STATES[state], visibleTo: approver, limit });
-  return reply.send({ holds: holds.map((hold) => summaryView(hold, approver, now())), more });
+  return reply.send({ holds: holds.map((hold) => summaryView(hold, approver, holdsNow())), more });
 }
 
 async function castVote(
@@ -211,7 +231,7 @@ async function castVote(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const { codes, recorder, store, now, logger } = services;
+  const { codes, recorder, store, holdsNow, logger } = services;
   const caller = callerOf(request);
   // A body may have taken its time: whoever is no approver any more does not vote.
   const approver = currentApprover(services, caller);
@@ -230,7 +250,7 @@ async function castVote(
     recorder.refusedVote({ hold: of, vote, refused, client: request.ip });
   };
   // Before the code is looked at: a vote that cannot count must not use one up.
-  const early = voteRejection(hold, { kind: 'vote', ...ballot, at: now() });
+  const early = voteRejection(hold, { kind: 'vote', ...ballot, at: holdsNow() });
   if (early !== null) {
     refuse(hold, early.reason);
     return sendProblem(reply, early.reason, early.message);
@@ -260,7 +280,7 @@ async function castVote(
       `Your vote on hold ${hold.id} is cast, but the audit log cannot be written; while it cannot, nothing is released.`,
     );
   }
-  return reply.send(holdView(outcome.hold, approver, now()));
+  return reply.send(holdView(outcome.hold, approver, holdsNow()));
 }
 
 const CODE_PROBLEMS: Readonly<

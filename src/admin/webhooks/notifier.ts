@@ -28,8 +28,6 @@ export interface NotifierOptions {
   readonly now: () => number;
   readonly random: () => number;
   readonly newId: () => string;
-  /** Whose holds this process tells of: where several share a store, one of them must. */
-  readonly concerns: (hold: Hold) => boolean;
   readonly limits?: Partial<DeliveryLimits>;
   readonly retries?: Partial<RetryPolicy>;
 }
@@ -40,7 +38,7 @@ export interface Notifier {
 }
 
 export function createNotifier(options: NotifierOptions): Notifier {
-  const { store, webhooks, pageUrl, metrics, logger, now, random, newId, concerns } = options;
+  const { store, webhooks, pageUrl, metrics, logger, now, random, newId } = options;
   const services = {
     limits: { ...DELIVERY_LIMITS, ...options.limits },
     retries: { ...RETRIES, ...options.retries },
@@ -73,8 +71,9 @@ export function createNotifier(options: NotifierOptions): Notifier {
   const stop =
     receivers.length === 0
       ? () => undefined
-      : store.subscribe(({ hold, effects }) => {
-          if (!concerns(hold)) return;
+      : store.subscribe(({ hold, effects, here }) => {
+          // Where several processes share a store, that in which something happens tells of it.
+          if (!here) return;
           for (const effect of effects) if (effect.kind === 'entered') tell(effect.to, hold);
         });
 
@@ -89,6 +88,6 @@ export function createNotifier(options: NotifierOptions): Notifier {
 /** The page shows the hold that the address names behind the `#`, which is sent to nobody. */
 function linkTo(pageUrl: string, { id }: Hold): string {
   const url = new URL(pageUrl);
-  url.hash = id;
+  url.hash = `hold-${id}`;
   return url.href;
 }
