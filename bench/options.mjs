@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 /** The measurements, in the order in which they run. */
-const PARTS = ['load', 'judging', 'latency', 'insert', 'copy', 'memory', 'connections', 'holds'];
+const PARTS = ['load', 'judging', 'latency', 'insert', 'copy', 'memory', 'connections', 'holds', 'counted'];
 
 export const USAGE = `Usage: npm run bench -- [flags]
 

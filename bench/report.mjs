@@ -13,6 +13,7 @@ import { median, medianRatio } from './statistics.mjs';
  * @property {Record<string, { kilobytes: number, base: number } | { error: string }> | null} memory
  * @property {Record<string, { perSecond: number, cpu: number } | { error: string }> | null} connections
  * @property {import('./holds.mjs').HoldsResult | null} holds
+ * @property {import('./counted.mjs').CountedResult | null} counted
  */
 
 /** @param {import('./load.mjs').LoadResult} result @returns {LoadRow} */
@@ -40,6 +41,7 @@ export function report(results, contestants, notes) {
     judgingTable(results),
     extrasTable(results, contestants),
     holdsTable(results),
+    countedTable(results),
     contestants.some(({ id }) => id === 'holdfast') ? goalsTable(results) : '',
     notes.map((note) => `- ${note}`).join('\n'),
   ];
@@ -135,6 +137,24 @@ function holdsTable({ holds }) {
       ['another session, µs p50 / p99: nothing waits', latency(holds.none)],
       ['… 1,000 sessions wait', latency(holds.many)],
       ['… they are gone', latency(holds.after)],
+    ],
+  );
+}
+
+/** @param {Results} results */
+function countedTable({ counted }) {
+  if (counted === null) return '';
+  const { update, select } = counted;
+  const row = (/** @type {'direct' | 'plain' | 'counted'} */ way) => [
+    `${number(update[way].p50, 0)} / ${number(update[way].p99, 0)}`,
+    `${number(select[way].p50, 0)} / ${number(select[way].p99, 0)}`,
+  ];
+  return table(
+    ['one client, µs p50 / p99', 'UPDATE', 'SELECT'],
+    [
+      ['direct', ...row('direct')],
+      ['Holdfast, a role whose writes are not counted', ...row('plain')],
+      ['Holdfast, a role with row-limit', ...row('counted')],
     ],
   );
 }

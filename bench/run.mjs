@@ -7,6 +7,7 @@ import { cpus } from 'node:os';
 
 import { CONTESTANTS, direct, startContestant } from './contestants.mjs';
 import { measureCopy } from './copy.mjs';
+import { measureCounted } from './counted.mjs';
 import { measureHolds } from './holds.mjs';
 import { measureInsert } from './insert.mjs';
 import { measureJudging } from './judging.mjs';
@@ -81,6 +82,7 @@ async function measure(options) {
     memory: null,
     connections: null,
     holds: null,
+    counted: null,
   };
   if (wants('judging')) {
     step('judging texts');
@@ -111,6 +113,10 @@ async function measure(options) {
   if (wants('holds')) {
     step('1,000 sessions that wait for approval');
     results.holds = await measureHolds(options, postgres);
+  }
+  if (wants('counted')) {
+    step('writes that are counted before they are committed');
+    results.counted = await measureCounted(options, postgres);
   }
 
   notes.unshift(

@@ -140,6 +140,16 @@ export const INCIDENT_FORMS: readonly IncidentForm[] = [
     run: statement(`DELETE FROM account WHERE ${LEFT_OVER_FILTER}`),
   },
   {
+    id: '5c',
+    incident: '5 … behind a function',
+    statement: 'DELETE FROM account WHERE length(email) < 1000',
+    user: 'shop_app',
+    database: 'shop',
+    rules: ['row-limit'],
+    count: ACCOUNT_ROWS,
+    run: statement('DELETE FROM account WHERE length(email) < 1000'),
+  },
+  {
     id: '5b',
     incident: '5 … row by row',
     statement: 'DELETE FROM account WHERE id = $1, in a loop',

@@ -243,19 +243,27 @@ export function ruleExists(rule: string): boolean {
   return rule === CONNECTION_LIMIT || ruleById(rule) !== null;
 }
 
-/** The strictest decision of each application in an audit log. */
+/** What was said most strictly to each application in an audit log: of a statement, or of what it turned out to change. */
 async function readJudgements(auditPath: string): Promise<Map<string, Judged>> {
   const judgements = new Map<string, Judged>();
+  /** By the ids of decisions. */
+  const applications = new Map<string, string | undefined>();
   for (const line of (await readFile(auditPath, 'utf8')).split('\n')) {
     if (line === '') continue;
     const record = JSON.parse(line) as {
       readonly kind?: string;
+      readonly id?: string;
+      readonly decision?: string;
       readonly application?: string;
       readonly verdict?: Verdict;
       readonly matches?: readonly { readonly rule: string; readonly action: Verdict }[];
     };
-    const { application, verdict, matches } = record;
-    if (record.kind !== 'decision' || application === undefined || verdict === undefined) continue;
+    const { kind, matches } = record;
+    if (kind === 'decision' && record.id !== undefined) applications.set(record.id, record.application);
+    const application = kind === 'outcome' ? applications.get(record.decision ?? '') : record.application;
+    const verdict = kind === 'outcome' ? matches?.[0]?.action : record.verdict;
+    if ((kind !== 'decision' && kind !== 'outcome') || application === undefined || verdict === undefined)
+      continue;
     const known = judgements.get(application);
     if (known !== undefined && VERDICTS.indexOf(known.verdict) >= VERDICTS.indexOf(verdict)) continue;
     const decisive = (matches ?? []).filter((match) => match.action === verdict).map((match) => match.rule);

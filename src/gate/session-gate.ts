@@ -414,7 +414,7 @@ export class SessionGate implements StatementGate {
   ): Guard | null {
     if (measuring === null) return null;
     const measured = released?.hold.subject.measured ?? null;
-    const approved = measured?.by === 'preview' ? measured.tables : null;
+    const approved = measured?.by === 'preview' ? measured.tables : released === null ? null : 'unmeasured';
     return this.#impact.guard(measuring, run, { record, sql, trial, approved });
   }
 

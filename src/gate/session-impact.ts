@@ -14,7 +14,7 @@ import type { Scope } from '../impact/counts.js';
 import { ImpactError } from '../impact/impact-error.js';
 import { impactOf, sum, total, within } from '../impact/impact.js';
 import type { Approved, Impact, Tag } from '../impact/impact.js';
-import { judgeImpact, mayHold, strictestFirst, toleranceOf } from '../policy/measured.js';
+import { judgeImpact, mayHold, strictestFirst, toleranceOf, trustsDeferred } from '../policy/measured.js';
 import type { Measuring } from '../policy/measured.js';
 import type { Match } from '../policy/types.js';
 import { commandWords, described } from '../policy/words.js';
@@ -70,8 +70,8 @@ interface Guarded {
   readonly sql: string;
   /** Runs only to be counted, and undone. */
   readonly trial: boolean;
-  /** What was approved of it; null: nothing had to be. */
-  readonly approved: readonly Approved[] | null;
+  /** What was approved of it; `unmeasured`: the statement, whatever it changes; null: nothing had to be. */
+  readonly approved: readonly Approved[] | 'unmeasured' | null;
 }
 
 /** Statements of a transaction that are shown to who approves it, at most, and characters of each. */
@@ -216,7 +216,13 @@ export class SessionImpact {
     let id: string | null;
     try {
       const reading = readingOf(after);
-      impact = impactOf(guarded.scope, readingOf(before), reading, tagOf(facts, ending));
+      impact = impactOf(
+        guarded.scope,
+        readingOf(before),
+        reading,
+        tagOf(facts, ending),
+        trustsDeferred(this.#role.scope.role) ? 'trusted' : 'unknown',
+      );
       id = reading.transaction;
     } catch (error) {
       if (!(error instanceof ImpactError)) throw error;
@@ -257,7 +263,7 @@ export class SessionImpact {
     if (this.#heldAtCommit && this.#status === 'I' && total(impact) > 0)
       all.push(atCommit(role.name, impact, true));
     if (approved === null) return strictestFirst(all);
-    if (within(impact, approved, toleranceOf(role)))
+    if (approved === 'unmeasured' || within(impact, approved, toleranceOf(role)))
       return strictestFirst(all.filter(({ action }) => action !== 'hold'));
     return strictestFirst([exceeds(subject), ...all]);
   }

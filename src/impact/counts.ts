@@ -28,6 +28,8 @@ export interface CountedTable {
   readonly rows: number | null;
   /** pg_relation_filenode: another one when it has been truncated or rewritten. */
   readonly file: string;
+  /** Somebody's own trigger on it may run as late as at COMMIT (CREATE CONSTRAINT TRIGGER … DEFERRABLE). */
+  readonly deferred: boolean;
 }
 
 /** One reading of the counters. */
@@ -61,6 +63,10 @@ const ROWS = `CASE
       THEN GREATEST(t.reltuples::pg_catalog.float8, pg_catalog.pg_stat_get_live_tuples(t.oid)::pg_catalog.float8)
     WHEN pg_catalog.pg_relation_size(t.oid) OPERATOR(pg_catalog.=) 0 THEN 0 END`;
 
+/** Foreign keys and unique constraints that are checked late change nothing; their triggers are internal. */
+const DEFERRED = `EXISTS (SELECT FROM pg_catalog.pg_trigger AS g
+    WHERE g.tgrelid OPERATOR(pg_catalog.=) t.oid AND g.tgdeferrable AND NOT g.tgisinternal)`;
+
 function text(scope: Scope): string {
   const which =
     scope === 'all'
@@ -70,12 +76,12 @@ function text(scope: Scope): string {
 SELECT NULL::pg_catalog.text, pg_catalog.current_setting('track_counts'),
   pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, NULL::pg_catalog.text,
   pg_catalog.sum(t.relfilenode::pg_catalog.int8)::pg_catalog.text, pg_catalog.count(*)::pg_catalog.text, NULL::pg_catalog.text,
-  NULL::pg_catalog.text, NULL::pg_catalog.text
+  NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text
 FROM t WHERE t.relpersistence OPERATOR(pg_catalog.<>) 't'
 UNION ALL
 SELECT t.oid::pg_catalog.text, t.nspname::pg_catalog.text, t.relname::pg_catalog.text, t.relpersistence::pg_catalog.text,
   t.inserted::pg_catalog.text, t.updated::pg_catalog.text, t.deleted::pg_catalog.text,
-  (${ROWS})::pg_catalog.text, t.relfilenode::pg_catalog.text
+  (${ROWS})::pg_catalog.text, t.relfilenode::pg_catalog.text, (${DEFERRED})::pg_catalog.text
 FROM t ${which}`;
 }
 
@@ -103,7 +109,7 @@ export function readingOf(rows: readonly Row[]): Reading {
 }
 
 function tableOf(oid: string, row: Row): CountedTable {
-  const [, schema, name, persistence, inserted, updated, deleted, known, file] = row;
+  const [, schema, name, persistence, inserted, updated, deleted, known, file, deferred] = row;
   if (!schema || !name || !file) throw new ImpactError('a row is not whole');
   return {
     oid,
@@ -115,6 +121,7 @@ function tableOf(oid: string, row: Row): CountedTable {
     deleted: count(deleted),
     rows: known === null || known === undefined ? null : Math.round(Number(known)),
     file,
+    deferred: deferred === 'true',
   };
 }
 

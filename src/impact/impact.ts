@@ -36,9 +36,16 @@ export interface Tag {
 /**
  * What happened between two readings.
  * @param scope of both readings
+ * @param late triggers that may run at COMMIT are known to change nothing
  * @throws ImpactError when that cannot be told
  */
-export function impactOf(scope: Scope, before: Reading, after: Reading, tag: Tag): Impact {
+export function impactOf(
+  scope: Scope,
+  before: Reading,
+  after: Reading,
+  tag: Tag,
+  late: 'trusted' | 'unknown',
+): Impact {
   const impact: TableImpact[] = [];
   let accounted = 0;
   if (scope === 'changed' && before.files !== after.files) {
@@ -50,6 +57,11 @@ export function impactOf(scope: Scope, before: Reading, after: Reading, tag: Tag
     const earlier = before.tables.get(table.oid) ?? null;
     const one = ofTable(earlier, table);
     if (one === null) continue;
+    if (table.deferred && late === 'unknown') {
+      throw new ImpactError(
+        `"${table.schema}"."${table.name}" has a deferrable trigger, which may change more when the transaction commits`,
+      );
+    }
     accounted += one.inserted + one.updated + one.deleted;
     if (!table.temporary) impact.push(one);
   }

@@ -109,6 +109,12 @@ export function toleranceOf(role: Role): number {
   return named.find((value) => typeof value === 'number') ?? TOLERANCE_PERCENT;
 }
 
+/** Whether deferrable triggers on a role's tables are known to change nothing when they run at COMMIT. */
+export function trustsDeferred(role: Role): boolean {
+  const rules = measuringRules(role);
+  return rules.length > 0 && rules.every(({ options }) => options['deferred_triggers'] === 'trusted');
+}
+
 /** Everything that the rules of a role say of what was counted. */
 export function judgeImpact(role: Role, measured: MeasuredSubject): Match[] {
   return measuringRules(role).flatMap(({ rule, action, options }): Match[] => {

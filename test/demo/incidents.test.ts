@@ -97,12 +97,21 @@ describe('the incidents, through a live Holdfast with the shipped policy', () =>
     expect(result).toBe('approved');
   });
 
-  it('5: the loop of single deletes ends when its budget is spent: 100 accounts, with what hangs on them', () => {
+  it('5: a WHERE that nothing can see through is measured with what its foreign keys carry along, and rolled back', () => {
+    const { result, judged, through } = outcome('5c');
+    expect(result).toBe('stopped');
+    expect(judged).toMatchObject({ verdict: 'deny', rules: ['row-limit'] });
+    expect(through.after).toBe(through.before);
+    expect(through.error).toMatchObject({ routine: 'holdfast/row-limit' });
+    expect(through.error?.message).toContain('would change 2,100 rows, with everything that follows from it');
+  });
+
+  it('5: the loop of single deletes ends when its budget is spent: 15 accounts of 300, with what hangs on them', () => {
     const { result, judged, through } = outcome('5b');
     expect(result).toBe('stopped');
     expect(judged).toMatchObject({ verdict: 'deny', rules: ['write-budget'] });
     expect(through.error).toMatchObject({ routine: 'holdfast/write-budget' });
-    expect(through.before - (through.after ?? 0)).toBe(700);
+    expect(through.before - (through.after ?? 0)).toBe(105);
   });
 
   it('leave connections to others', () => {

@@ -71,7 +71,7 @@ test('from the request to the release, without a value of the statement', async 
   const { id } = await ground.approvals.next();
   expect(requested).toMatchObject({
     event: 'requested',
-    link: `https://holdfast.example.org/approvals/#${id}`,
+    link: `https://holdfast.example.org/approvals/#hold-${id}`,
     hold: {
       id,
       state: 'requested',

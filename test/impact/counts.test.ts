@@ -36,7 +36,7 @@ function difference(
   tag = SILENT,
   scope: Scope = 'changed',
 ): Impact {
-  return impactOf(scope, readingOf([HEAD, ...before]), readingOf([HEAD, ...after]), tag);
+  return impactOf(scope, readingOf([HEAD, ...before]), readingOf([HEAD, ...after]), tag, 'unknown');
 }
 
 describe('two readings', () => {
@@ -72,7 +72,7 @@ describe('two readings', () => {
 
   it('cannot be told when other tables are there than before', () => {
     const other: Row = [null, 'on', '742', null, '1001', '2', null, null, null];
-    expect(() => impactOf('changed', readingOf([HEAD]), readingOf([other]), SILENT)).toThrow(
+    expect(() => impactOf('changed', readingOf([HEAD]), readingOf([other]), SILENT, 'unknown')).toThrow(
       /emptied, rewrote or dropped/,
     );
   });

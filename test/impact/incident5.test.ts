@@ -100,10 +100,7 @@ async function shipped(user: string): Promise<string> {
   const text = await readFile(new URL('../../config/policy.yaml', import.meta.url), 'utf8');
   const changed = text
     .replace("users: [shop_app, 'svc_*']", `users: ['${user}']`)
-    .replace(
-      "protected-tables: { action: deny, tables: ['audit_*'] }",
-      (rule) => `${rule}\n      ${ROW_LIMIT}`,
-    );
+    .replace('row-limit: { action: deny, statement: 1000, transaction: 10000 }', ROW_LIMIT);
   expect(changed).toContain(ROW_LIMIT);
   expect(changed).toContain(user);
   return changed;

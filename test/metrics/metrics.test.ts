@@ -56,6 +56,7 @@ describe('names and labels', () => {
       '# TYPE holdfast_decisions_total counter',
       '# TYPE holdfast_hold_wait_seconds histogram',
       '# TYPE holdfast_holds gauge',
+      '# TYPE holdfast_holds_store_up gauge',
       '# TYPE holdfast_policy_info gauge',
       '# TYPE holdfast_policy_reloads_total counter',
       '# TYPE holdfast_rows_affected_total counter',

@@ -38,6 +38,10 @@ export const rowLimit = defineRule({
       .record(namePattern, tableLimits)
       .exactOptional()
       .meta({ description: 'limits of their own for tables by name; their rows count in no other sum' }),
+    deferred_triggers: z.enum(['refuse', 'trusted']).exactOptional().meta({
+      description:
+        'trusted: deferrable constraint triggers only check, and change nothing at COMMIT. Default: refuse',
+    }),
     tolerance: percent
       .exactOptional()
       .meta({ description: 'hold: percent by which a run may exceed what was approved. Default: 10' }),

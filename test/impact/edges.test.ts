@@ -1,0 +1,227 @@
+/** What is counted in other ways than statement by statement, and what cannot be counted and is refused. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { withClient } from '../support/postgres.js';
+import { frontend } from '../session/messages.js';
+import { extended, impactOf, limitPolicy, say, simple, startImpact } from './ground.js';
+import type { ImpactGround } from './ground.js';
+
+const MORE = `
+  CREATE TABLE late (id int);
+  CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM plain; RETURN NULL; END $$;
+  CREATE CONSTRAINT TRIGGER later AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION later();
+  CREATE TABLE emptier (id int);
+  CREATE FUNCTION empty_plain() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN TRUNCATE plain; RETURN NULL; END $$;
+  CREATE TRIGGER empties AFTER INSERT ON emptier FOR EACH ROW EXECUTE FUNCTION empty_plain();
+`;
+
+const copy = (rows: number, from: number) => [
+  ...Array.from({ length: rows }, (_, each) => `CopyData "${(from + each).toString()}\\tc\\n"`),
+  'CopyDone',
+];
+
+describe('with limits for statement and transaction', () => {
+  let ground: ImpactGround;
+
+  beforeAll(async () => {
+    ground = await startImpact(
+      'impact_edges',
+      limitPolicy('action: deny, statement: 5, transaction: 8, tables: { source: { statement: 50 } }'),
+    );
+    await withClient(async (client) => {
+      await client.query(MORE);
+      await client.query(`GRANT ALL ON ALL TABLES IN SCHEMA public TO "${ground.user.name}"`);
+      await client.query(`ALTER TABLE plain OWNER TO "${ground.user.name}"`);
+    }, ground.database.name);
+    await ground.rows('ANALYZE');
+  });
+
+  beforeEach(async () => {
+    await ground.reset();
+    await ground.outcomes();
+  });
+
+  afterAll(async () => {
+    await ground.close();
+  });
+
+  for (const [protocol, messages] of Object.entries({ simple, extended })) {
+    test(`${protocol}: COPY FROM STDIN is counted when its data are complete`, async () => {
+      const run = async (rows: number, from: number) => {
+        const client = await ground.login();
+        const start = messages('COPY plain FROM STDIN');
+        // A driver sends its Sync behind the end of the data.
+        await say0(
+          client,
+          start.filter((line) => line !== 'Sync'),
+        );
+        await client.until('CopyInResponse');
+        const lines = await say(client, [...copy(rows, from), ...(protocol === 'extended' ? ['Sync'] : [])]);
+        client.close();
+        return lines;
+      };
+      expect(await run(4, 100)).toEqual(['CommandComplete COPY 4', 'ReadyForQuery I']);
+      expect(await run(6, 200)).toEqual(['ErrorResponse 42501', 'ReadyForQuery I']);
+      expect(await ground.rows('SELECT count(*) FROM plain')).toBe('14');
+      const outcomes = await ground.outcomes();
+      expect(outcomes.map((outcome) => impactOf(outcome))).toEqual([{ plain: '+4' }, { plain: '+6' }]);
+    });
+
+    test(`${protocol}: a transaction has a limit for all its statements`, async () => {
+      const before = await ground.data();
+      const client = await ground.login();
+      await say(client, simple('BEGIN'));
+      for (const from of [1, 5]) {
+        const lines = await say(
+          client,
+          messages(`DELETE FROM plain WHERE id BETWEEN ${from} AND ${from + 3}`),
+        );
+        expect(lines).toContain('CommandComplete DELETE 4');
+      }
+      expect((await say(client, messages('DELETE FROM plain WHERE id = 9'))).slice(-2)).toEqual([
+        'ErrorResponse 42501',
+        'ReadyForQuery E',
+      ]);
+      expect(client.errors.at(-1)?.message).toContain('its transaction would change 9 rows');
+      await say(client, simple('COMMIT'));
+      expect(await ground.data()).toBe(before);
+      client.close();
+    });
+
+    test(`${protocol}: a function of CALL is counted within a block, and may not commit there`, async () => {
+      const before = await ground.data();
+      const client = await ground.login();
+      expect((await say(client, messages('CALL sweep(9)'))).slice(-2)).toEqual([
+        'ErrorResponse 42501',
+        'ReadyForQuery I',
+      ]);
+      expect(client.errors.at(-1)?.hint).toContain('BEGIN');
+      await say(client, simple('BEGIN'));
+      expect(await say(client, messages('CALL sweep(9)'))).toContain('ErrorResponse 42501');
+      await say(client, simple('ROLLBACK'));
+      await say(client, simple('BEGIN'));
+      expect(await say(client, messages('CALL sweep_and_commit()'))).toContain('ErrorResponse 2D000');
+      await say(client, simple('ROLLBACK'));
+      expect(await ground.data()).toBe(before);
+      client.close();
+    });
+
+    test(`${protocol}: a trigger that may run at COMMIT, or empties a table, makes a statement uncountable`, async () => {
+      const before = await ground.data();
+      const client = await ground.login();
+      expect(await say(client, messages('INSERT INTO late VALUES (1)'))).toContain('ErrorResponse 42501');
+      expect(client.errors.at(-1)?.detail).toContain('deferrable trigger');
+      expect(await say(client, messages('INSERT INTO emptier VALUES (1)'))).toContain('ErrorResponse 42501');
+      expect(client.errors.at(-1)?.message).toContain('cannot be measured');
+      expect(await ground.data()).toBe(before);
+      client.close();
+    });
+
+    test(`${protocol}: a table with a limit of its own`, async () => {
+      const client = await ground.login();
+      const insert = messages('INSERT INTO source SELECT i FROM generate_series(1000, 1029) i');
+      expect(await say(client, insert)).toContain('CommandComplete INSERT 0 30');
+      client.close();
+    });
+
+    test(`${protocol}: EXECUTE counts what its name stands for`, async () => {
+      const before = await ground.data();
+      const client = await ground.login();
+      await say(client, simple('PREPARE wide AS DELETE FROM plain WHERE id > $1'));
+      expect(await say(client, messages('EXECUTE wide(3)'))).toContain('ErrorResponse 42501');
+      expect(await ground.data()).toBe(before);
+      expect(await say(client, messages('EXECUTE wide(8)'))).toContain('CommandComplete DELETE 2');
+      client.close();
+    });
+  }
+
+  test('a string commits nothing of itself when one of its statements is above the limit', async () => {
+    const before = await ground.data();
+    const client = await ground.login();
+    const lines = await say(
+      client,
+      simple('DELETE FROM plain WHERE id = 1; DELETE FROM plain WHERE id > 3; SELECT 1'),
+    );
+    expect(lines.slice(-2)).toEqual(['ErrorResponse 42501', 'ReadyForQuery I']);
+    expect(await ground.data()).toBe(before);
+    expect(
+      await say(client, simple('DELETE FROM plain WHERE id = 1; SELECT 7; DELETE FROM plain WHERE id = 2')),
+    ).toEqual([
+      'CommandComplete DELETE 1',
+      'RowDescription',
+      'DataRow 7',
+      'CommandComplete SELECT 1',
+      'CommandComplete DELETE 1',
+      'ReadyForQuery I',
+    ]);
+    client.close();
+  });
+
+  test('a pipeline is rolled back whole, and each write of it was counted', async () => {
+    const before = await ground.data();
+    const client = await ground.login();
+    const one = (sql: string) => extended(sql).slice(0, -1);
+    const lines = await say(client, [
+      ...one('DELETE FROM plain WHERE id = 1'),
+      ...one('DELETE FROM plain WHERE id > 3'),
+      ...one('DELETE FROM plain WHERE id = 2'),
+      'Sync',
+    ]);
+    expect(lines.slice(-2)).toEqual(['ErrorResponse 42501', 'ReadyForQuery I']);
+    expect(await ground.data()).toBe(before);
+    client.close();
+  });
+
+  test('what was committed has the server’s word in the log, and what was rolled back', async () => {
+    const client = await ground.login();
+    await say(client, simple('DELETE FROM plain WHERE id = 1'));
+    await say(client, simple('BEGIN'));
+    await say(client, simple('DELETE FROM plain WHERE id = 2'));
+    await say(client, simple('ROLLBACK'));
+    // What is recorded before it is written when its decision is.
+    await say(client, simple('SELECT 1'));
+    client.close();
+    const ends = (await ground.records('transaction')).slice(-2);
+    expect(ends.map(({ result }) => result)).toEqual(['committed', 'rolled_back']);
+    for (const { transaction, result } of ends) {
+      const status = await ground.rows(`SELECT pg_xact_status('${String(transaction)}'::xid8)`);
+      expect(status).toBe(result === 'committed' ? 'committed' : 'aborted');
+    }
+  });
+
+  test('reads and statements that change no rows have nothing counted', async () => {
+    const client = await ground.login();
+    await say(client, simple('SELECT count(*) FROM plain'));
+    await say(client, extended('SELECT 1'));
+    await say(client, simple('CREATE TEMP TABLE t (id int)'));
+    await say(client, simple('DELETE FROM plain WHERE id = 1'));
+    client.close();
+    const outcomes = await ground.outcomes();
+    expect(outcomes.map(({ impact }) => impact === null)).toEqual([true, true, true, false]);
+  });
+});
+
+/** Sends without waiting for the end of the request. */
+async function say0(
+  client: Awaited<ReturnType<ImpactGround['login']>>,
+  lines: readonly string[],
+): Promise<void> {
+  await client.send(Buffer.concat(lines.map(frontend)));
+}
+
+test('in observe mode everything is counted and nothing refused', async () => {
+  const ground = await startImpact('impact_observe', limitPolicy('action: deny, statement: 5', 'observe'));
+  try {
+    const client = await ground.login();
+    expect(await say(client, simple('DELETE FROM plain'))).toEqual([
+      'CommandComplete DELETE 10',
+      'ReadyForQuery I',
+    ]);
+    client.close();
+    const [outcome] = await ground.outcomes();
+    expect(impactOf(outcome)).toEqual({ plain: '-10' });
+    expect(outcome).toMatchObject({ sqlstate: null, matches: [{ rule: 'row-limit', action: 'deny' }] });
+  } finally {
+    await ground.close();
+  }
+});
