@@ -111,12 +111,15 @@ export function holdPage(hold: HoldView, options: TextOptions): string {
     if (hint !== null) field('', `hint: ${hint}`);
   }
 
+  lines.push(...measuredLines(hold, paint));
+
   if (hold.relations.length > 0) {
     lines.push('', paint('relations', 'strong'));
-    for (const { schema, name, mode, estimated_rows: estimate } of hold.relations) {
+    for (const { schema, name, mode, estimated_rows: estimate, beside } of hold.relations) {
       const full = schema === null ? name : `${schema}.${name}`;
       const size = estimate === null ? '' : `, about ${Math.round(estimate).toLocaleString('en-US')} rows`;
       lines.push(...words(`${full}: ${mode}${size}`, COLUMNS - 4).map(indent));
+      if (beside !== null) lines.push(...words(beside, COLUMNS - 6).map((line) => indent(indent(line))));
     }
   }
 
@@ -255,4 +258,29 @@ function duration(ms: number, units: number): string {
     if (whole > 0) parts.push(`${whole} ${unit}`);
   }
   return parts.length === 0 ? '0 s' : parts.slice(0, units).join(' ');
+}
+
+/** What it really changed, table by table, and by which statements. */
+function measuredLines({ impact, statements }: HoldView, paint: Painter): string[] {
+  if (impact === null) return [];
+  const heading =
+    impact.measured === 'preview'
+      ? 'what it changed when it was tried, and undone'
+      : 'what its transaction has changed';
+  const tables = impact.tables.map(({ schema, name, inserted, updated, deleted, percent }) => {
+    const changes = [
+      deleted > 0 ? `${count(deleted, 'row')} deleted` : '',
+      updated > 0 ? `${count(updated, 'row')} updated` : '',
+      inserted > 0 ? `${count(inserted, 'row')} inserted` : '',
+    ].filter((change) => change !== '');
+    const share = percent === null || percent === 0 ? '' : `, ${percent.toString()} % of the table`;
+    return `${schema}.${name}: ${changes.join(', ')}${share}`;
+  });
+  return [
+    '',
+    paint(heading, 'strong'),
+    ...(tables.length === 0 ? ['nothing'] : tables).flatMap((line) => words(line, COLUMNS - 4)).map(indent),
+    ...(statements.length === 0 ? [] : ['', paint('its statements', 'strong')]),
+    ...statements.flatMap((statement) => source(statement, paint)),
+  ];
 }

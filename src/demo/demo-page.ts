@@ -90,6 +90,7 @@ and meanwhile, in another terminal, ${approvers.map(({ name, group }) => `${name
 ${indent(approvers.map(({ token }) => `export HOLDFAST_TOKEN=${token}\n${holds(proxy, 'list')}\n${holds(proxy, 'approve ID')}`).join('\n'))}
 
 Policy     ${policyPath}   the shipped one and these two; a change counts within two seconds
+Approvals  http://${proxy.host}:${String(proxy.adminPort)}/   the same in a browser: paste a token
 Metrics    http://${proxy.host}:${String(proxy.adminPort)}/metrics
 Audit log  ${auditPath}
 Incidents  node dist/cli.js incidents   replays the accidents this is for, with and without it

@@ -71,7 +71,7 @@ export function impactOf(
     }
   }
   if (tag.rows !== null && tag.rows > accounted) impact.push(byTag(tag, tag.rows - accounted));
-  return impact.sort((a, b) => changed(b) - changed(a));
+  return impact.sort(largestFirst);
 }
 
 function ofTable(before: CountedTable | null, after: CountedTable): TableImpact | null {
@@ -107,6 +107,10 @@ function byTag({ target }: Tag, rows: number): TableImpact {
     rows: null,
     emptied: false,
   };
+}
+
+function largestFirst(a: TableImpact, b: TableImpact): number {
+  return changed(b) - changed(a) || (keyOf(a) < keyOf(b) ? -1 : 1);
 }
 
 /** Rows of a table that were changed in any way. */
@@ -158,7 +162,7 @@ export function sum(a: Impact, b: Impact): Impact {
           },
     );
   }
-  return [...tables.values()].sort((one, other) => changed(other) - changed(one));
+  return [...tables.values()].sort(largestFirst);
 }
 
 function keyOf({ schema, name }: TableImpact): string {

@@ -21,6 +21,29 @@ function widest(text: string): number {
 }
 
 describe('a page', () => {
+  it('says what it changed when it was tried, and by which statements', () => {
+    const held = hold({
+      subject: {
+        measured: {
+          by: 'transaction',
+          tables: [
+            { schema: 'public', name: 'users', inserted: 0, updated: 1, deleted: 600, rows: 1200 },
+            { schema: 'public', name: 'log', inserted: 2, updated: 0, deleted: 0, rows: null },
+          ],
+          statements: ['DELETE FROM account WHERE id < 9'],
+        },
+      },
+    });
+    const page = holdPage(holdView(held, DANA, plain.now), plain);
+    expect(page).toContain(`what its transaction has changed
+    public.users: 600 rows deleted, 1 row updated, 50.1 % of the table
+    public.log: 2 rows inserted
+
+its statements
+`);
+    expect(page).toContain('DELETE FROM account WHERE id < 9');
+  });
+
   it('says all that there is to know', () => {
     const held = hold({
       approvals: 2,

@@ -23,8 +23,8 @@ approvers:
 const LIMIT = 'row-limit: { action: hold, statement: 5 }';
 const CASCADING = 'DELETE FROM account WHERE id < 3';
 const CASCADED = [
-  { name: 'member', deleted: 4 },
   { name: 'login', deleted: 4 },
+  { name: 'member', deleted: 4 },
   { name: 'account', deleted: 2 },
   { name: 'note', updated: 2 },
 ];
@@ -189,6 +189,10 @@ describe('holds at COMMIT', () => {
     approvals = await followHolds(ground.holdfast);
   });
 
+  afterEach(() => {
+    approvals.forget();
+  });
+
   afterAll(async () => {
     await approvals.close();
     await ground.close();
@@ -208,8 +212,8 @@ describe('holds at COMMIT', () => {
         const hold = await approvals.show(id);
         expect(hold.impact?.measured).toBe('transaction');
         expect(hold.impact?.tables).toMatchObject([
-          { name: 'member', deleted: 2 },
           { name: 'login', deleted: 2 },
+          { name: 'member', deleted: 2 },
           { name: 'account', deleted: 1 },
           { name: 'note', updated: 1 },
           { name: 'plain', updated: 1 },

@@ -34,6 +34,9 @@ const FILES = [
   'test/e2e/recovery-ready.test.ts',
   'test/e2e/refusals.test.ts',
   'test/e2e/write-budget.test.ts',
+  'test/impact/edges.test.ts',
+  'test/impact/holds.test.ts',
+  'test/impact/truth-table.test.ts',
 ];
 
 const chosen = process.argv.slice(2);
