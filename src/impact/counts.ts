@@ -47,15 +47,20 @@ export interface Reading {
  */
 export type Scope = 'changed' | 'all';
 
+/** FirstNormalObjectId (access/transam.h): what has a smaller oid came with the server. An index finds the others. */
 const COUNTED = `
-  SELECT c.oid, n.nspname, c.relname, c.relpersistence,
+  SELECT c.oid, c.relnamespace, c.relname, c.relpersistence,
     pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
     pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated,
     pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted,
-    c.reltuples, c.relpages, c.relfilenode
-  FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-  WHERE (c.relkind OPERATOR(pg_catalog.=) 'r' OR c.relkind OPERATOR(pg_catalog.=) 'm')
-    AND n.nspname OPERATOR(pg_catalog.<>) 'pg_catalog' AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'`;
+    c.reltuples, c.relfilenode
+  FROM pg_catalog.pg_class AS c
+  WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+    AND (c.relkind OPERATOR(pg_catalog.=) 'r' OR c.relkind OPERATOR(pg_catalog.=) 'm')`;
+
+/** Looked up for the rows that are answered only. */
+const SCHEMA = `SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_namespace AS n
+    WHERE n.oid OPERATOR(pg_catalog.=) t.relnamespace`;
 
 /** Of a table that nobody has analysed and that is not empty, nothing is known; its size says so. */
 const ROWS = `CASE
@@ -79,7 +84,7 @@ SELECT NULL::pg_catalog.text, pg_catalog.current_setting('track_counts'),
   NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text
 FROM t WHERE t.relpersistence OPERATOR(pg_catalog.<>) 't'
 UNION ALL
-SELECT t.oid::pg_catalog.text, t.nspname::pg_catalog.text, t.relname::pg_catalog.text, t.relpersistence::pg_catalog.text,
+SELECT t.oid::pg_catalog.text, (${SCHEMA}), t.relname::pg_catalog.text, t.relpersistence::pg_catalog.text,
   t.inserted::pg_catalog.text, t.updated::pg_catalog.text, t.deleted::pg_catalog.text,
   (${ROWS})::pg_catalog.text, t.relfilenode::pg_catalog.text, (${DEFERRED})::pg_catalog.text
 FROM t ${which}`;
