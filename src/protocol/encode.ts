@@ -143,9 +143,13 @@ export function parse(statement: string, text: Buffer): Buffer {
   return message(FRONTEND.Parse, Buffer.concat([name, text, Buffer.alloc(3)]));
 }
 
-/** Bind without parameters, all results as text. */
-export function bind(portal: string, statement: string): Buffer {
-  return serialize.bind({ portal, statement });
+/** Bind, all parameters and results as text. */
+export function bind(
+  portal: string,
+  statement: string,
+  parameters: readonly (string | null)[] = [],
+): Buffer {
+  return serialize.bind({ portal, statement, values: [...parameters] });
 }
 
 /** Describe of a portal. */

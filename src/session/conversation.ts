@@ -159,10 +159,11 @@ export class Conversation {
 
   /** The gate can answer now what it answered `wait` to. */
   resume(): void {
-    // What waits for the server is not for the gate to answer.
-    if (this.#state.over || this.#guarding.waiting) return;
+    if (this.#state.over) return;
     try {
-      this.#client.resume();
+      // What waits for the server is not for the gate to answer, but for what it has been asked about it.
+      if (this.#guarding.waiting) this.#guarding.resume();
+      else this.#client.resume();
     } catch (error) {
       this.#broken(error);
     }

@@ -17,6 +17,7 @@ import type { Notice } from '../protocol/encode.js';
 import { KeptBinds } from './kept-binds.js';
 import {
   CARRIED_EXECUTE,
+  ask,
   carry,
   count,
   endCarrying,
@@ -26,7 +27,17 @@ import {
   undoSince,
 } from './own-messages.js';
 import type { Batch } from './own-messages.js';
-import type { CarriedStatement, ConversationPorts, Counts, Ending, Execution, Guard } from './ports.js';
+import type {
+  Asking,
+  BeforeAnswer,
+  CarriedStatement,
+  ConversationPorts,
+  CountedAnswer,
+  Counts,
+  Ending,
+  Execution,
+  Guard,
+} from './ports.js';
 import { FAILING_EXECUTE } from './provoked.js';
 import { reply } from './replies.js';
 import type { Reply } from './replies.js';
@@ -54,8 +65,27 @@ interface Current {
   readonly undoable: boolean;
   withheld: Buffer[];
   withheldBytes: number;
-  /** How it ended; null: it has not, or the gate has been told. */
+  /** How it ended; null: it has not, or the gate has been told, and has said what is to become of it. */
   ending: Ending | null;
+}
+
+/** Something is asked before an execution, of which nothing has been sent yet. */
+interface Prelude {
+  readonly execution: Execution | null;
+  readonly changes: Reply['changes'];
+  /** What begins it. */
+  readonly start: () => Buffer;
+}
+
+/** What is being asked. */
+interface Asked {
+  readonly limit: number;
+  readonly questions: number;
+  readonly answers: (readonly (string | null)[])[][];
+  /** How many of them are complete. */
+  complete: number;
+  bytes: number;
+  readonly then: (answers: readonly Counts[] | null) => void;
 }
 
 /** A Query that is carried. */
@@ -72,6 +102,10 @@ export class Guarding {
   /** Place in the order of requests where what is under way begins: what fails before it may lie before a Sync. */
   #from = 0;
   #current: Current | null = null;
+  #prelude: Prelude | null = null;
+  #asked: Asked | null = null;
+  /** Asks the gate again for what it did not know yet. */
+  #again: (() => void) | null = null;
   #carried: Carried | null = null;
   /** What reports the last statement of a string, until that is committed. */
   #lastOfString: Buffer | null = null;
@@ -105,7 +139,7 @@ export class Guarding {
   }
 
   get #underWay(): boolean {
-    return this.#current !== null || this.#carried !== null;
+    return this.#current !== null || this.#carried !== null || this.#prelude !== null;
   }
 
   /** Whether the message at hand is to be asked about again. */
@@ -192,17 +226,33 @@ export class Guarding {
     { guard, execution }: { readonly guard: Guard; readonly execution: Execution | null },
     changes: Reply['changes'],
   ): Buffer {
+    const kept = Buffer.from(message);
+    // What a pipeline has run before, without a Sync, could not be told from it.
+    const first = this.#state.executed === 0;
+    return this.#afterAsking(guard, execution, changes, () =>
+      this.#executeNow(portal, kept, { guard, execution, first }, changes),
+    );
+  }
+
+  #executeNow(
+    portal: string,
+    message: Buffer,
+    {
+      guard,
+      execution,
+      first,
+    }: { readonly guard: Guard; readonly execution: Execution | null; readonly first: boolean },
+    changes: Reply['changes'],
+  ): Buffer {
     const inBlock = this.#state.status === 'T';
     // A savepoint gives back all portals but the one that ran since.
     const portals = inBlock ? [portal] : this.#binds.all();
-    // What a pipeline has run before, without a Sync, could not be told from it.
-    const undoable =
-      this.#mayBeUndone(guard) && this.#state.executed === 0 && this.#binds.has(portal) && portals !== null;
+    const undoable = this.#mayBeUndone(guard) && first && this.#binds.has(portal) && portals !== null;
     const batch: Batch = { bytes: [], replies: [] };
-    this.#from = this.#state.replies.places;
+    if (guard.before === null) this.#from = this.#state.replies.places;
     this.#repeatBinds(batch);
     this.#begin(batch, guard, execution, undoable ? portals : null, inBlock);
-    batch.bytes.push(Buffer.from(message));
+    batch.bytes.push(message);
     batch.replies.push(reply(undoable ? 'preview_execute' : 'guarded_execute', { execution, changes }));
     if (guard.copyIn) batch.bytes.push(FLUSH);
     else this.#countAgain(batch, this.#current);
@@ -303,14 +353,13 @@ export class Guarding {
   /** The string's statements up to the next one that is counted, or to its end. */
   #carryOn(carried: Carried): Buffer {
     const batch: Batch = { bytes: [], replies: [] };
-    const inBlock = this.#state.status === 'T';
     for (;;) {
       const statement = carried.statements[carried.next];
       if (statement === undefined) break;
       carried.next += 1;
-      const { guard, execution, changes, text } = statement;
+      const { guard, execution, changes } = statement;
       if (guard === null) {
-        carry(batch, text);
+        carry(batch, statement.text);
         // Nothing of Holdfast's stays prepared behind DEALLOCATE ALL.
         for (const change of changes) this.#nameChanged(change);
         const last = carried.next === carried.statements.length;
@@ -318,16 +367,11 @@ export class Guarding {
         batch.replies.push(reply(last ? 'carried_last' : 'carried_execute', { execution, changes }));
         continue;
       }
-      // What a string has begun already is undone with it, so only a statement that is all of it can be asked about again.
-      const undoable =
-        this.#mayBeUndone(guard) && this.#state.executed === 0 && carried.statements.length === 1;
-      carry(batch, text, undoable ? 'preview_describe' : 'carried_describe');
-      this.#begin(batch, guard, execution, undoable ? [] : null, inBlock);
-      batch.bytes.push(CARRIED_EXECUTE);
-      batch.replies.push(reply(undoable ? 'preview_execute' : 'guarded_execute', { execution, changes }));
-      if (guard.copyIn) batch.bytes.push(FLUSH);
-      else this.#countAgain(batch, this.#current);
-      return this.#push(batch);
+      const before = this.#push(batch);
+      return Buffer.concat([
+        before,
+        this.#afterAsking(guard, execution, changes, () => this.#carryGuarded(carried, statement, guard)),
+      ]);
     }
     endCarrying(batch);
     batch.bytes.push(SYNC);
@@ -338,10 +382,115 @@ export class Guarding {
     return bytes;
   }
 
+  #carryGuarded(carried: Carried, { execution, changes, text }: CarriedStatement, guard: Guard): Buffer {
+    const batch: Batch = { bytes: [], replies: [] };
+    const inBlock = this.#state.status === 'T';
+    // What a string has begun already is undone with it, so only a statement that is all of it can be asked about again.
+    const undoable =
+      this.#mayBeUndone(guard) && this.#state.executed === 0 && carried.statements.length === 1;
+    carry(batch, text, undoable ? 'preview_describe' : 'carried_describe');
+    this.#begin(batch, guard, execution, undoable ? [] : null, inBlock);
+    batch.bytes.push(CARRIED_EXECUTE);
+    batch.replies.push(reply(undoable ? 'preview_execute' : 'guarded_execute', { execution, changes }));
+    if (guard.copyIn) batch.bytes.push(FLUSH);
+    else this.#countAgain(batch, this.#current);
+    return this.#push(batch);
+  }
+
   #nameChanged(change: Reply['changes'][number]): void {
     if (change.kind === 'drop_all_statements') this.statementChanged(null);
     else if (change.kind === 'define_statement' || change.kind === 'drop_statement')
       this.statementChanged(change.name);
+  }
+
+  // ---------------------------------------------------------------- questions
+
+  /** What begins an execution, behind what is asked before it. @returns the bytes to send now */
+  #afterAsking(
+    { before }: Guard,
+    execution: Execution | null,
+    changes: Reply['changes'],
+    start: () => Buffer,
+  ): Buffer {
+    if (before === null) return start();
+    this.used = true;
+    this.#atHand = true;
+    if (this.#carried === null) this.#from = this.#state.replies.places;
+    this.#prelude = { execution, changes, start };
+    return this.#ask(before, (answer) => {
+      this.#mayBegin(answer);
+    });
+  }
+
+  #ask<Next>({ questions, limit, then }: Asking<Next>, next: (answer: Next) => void): Buffer {
+    const batch: Batch = { bytes: [], replies: [] };
+    for (const question of questions) ask(batch, question);
+    batch.bytes.push(FLUSH);
+    this.#asked = {
+      limit,
+      questions: questions.length,
+      answers: questions.map(() => []),
+      complete: 0,
+      bytes: 0,
+      then: (answers) => {
+        next(then(answers));
+      },
+    };
+    return this.#push(batch);
+  }
+
+  #mayBegin(answer: BeforeAnswer): void {
+    const prelude = this.#prelude;
+    if (prelude === null) return;
+    switch (answer.kind) {
+      case 'ask':
+        this.#send(
+          this.#ask(answer, (next) => {
+            this.#mayBegin(next);
+          }),
+        );
+        return;
+      case 'run':
+        this.#prelude = null;
+        this.#send(prelude.start());
+        return;
+      case 'refuse':
+        this.#refuse(answer.refusal);
+        return;
+    }
+  }
+
+  /** What was to be executed is not: the gate and the names hear it, since no reply of it is due. */
+  #neverBegun(): void {
+    const prelude = this.#prelude;
+    this.#prelude = null;
+    if (prelude === null) return;
+    for (const change of prelude.changes) this.#state.names.abandon(change);
+    this.#skipped(prelude.execution);
+  }
+
+  answerRow(bytes: Buffer, start: number, end: number): void {
+    const asked = this.#asked;
+    if (asked === null) return;
+    asked.bytes += end - start;
+    if (asked.bytes <= asked.limit) asked.answers[asked.complete]?.push(textColumns(bytes, start, end));
+    else asked.answers.length = 0;
+  }
+
+  answerDone(): void {
+    const asked = this.#asked;
+    if (asked === null) return;
+    asked.complete += 1;
+    if (asked.complete < asked.questions) return;
+    this.#asked = null;
+    asked.then(asked.bytes > asked.limit ? null : asked.answers);
+  }
+
+  /** What the gate did not know may be known now. */
+  resume(): void {
+    const again = this.#again;
+    this.#again = null;
+    again?.();
   }
 
   // ---------------------------------------------------------------- from the server
@@ -387,10 +536,26 @@ export class Guarding {
   }
 
   #decide(current: Current, ending: Ending): void {
-    current.ending = null;
     const [before, after] = current.counts as readonly [Counts, Counts];
-    const answer = this.#ports.gate.counted(current.execution, ending, before, after, current.undoable);
+    const { gate } = this.#ports;
+    this.#judged(current, gate.counted(current.execution, ending, before, after, current.undoable));
+  }
+
+  #judged(current: Current, answer: CountedAnswer): void {
+    if (answer.kind !== 'ask' && answer.kind !== 'wait') current.ending = null;
     switch (answer.kind) {
+      case 'ask':
+        this.#send(
+          this.#ask(answer, (next) => {
+            this.#judged(current, next);
+          }),
+        );
+        return;
+      case 'wait':
+        this.#again = () => {
+          if (this.#current === current) this.#judged(current, answer.then());
+        };
+        return;
       case 'pass':
         if (current.withheldBytes > WITHHELD_LIMIT) {
           this.#refuse(tooMuchReturned());
@@ -477,12 +642,14 @@ export class Guarding {
     this.#prepared.clear();
     const fields = errorFields(bytes, start, end);
     const current = this.#current;
+    const asked = this.#asked !== null;
     // One that has not ended is skipped, and the gate hears that where its entry is taken off.
     const ended = current !== null && current.ending !== null;
     return this.#ports.gate.uncounted(
       ended ? current.execution : null,
       fields.get('C') ?? 'XX000',
       fields.get('M') ?? '',
+      asked ? 'asking' : 'counting',
     );
   }
 
@@ -548,6 +715,9 @@ export class Guarding {
   }
 
   #finish(): void {
+    this.#neverBegun();
+    this.#asked = null;
+    this.#again = null;
     this.#current = null;
     this.#carried = null;
     this.#consumed();

@@ -153,6 +153,13 @@ export class Outcomes implements ServerMessages {
         this.#state.replies.shift();
         this.#guarding.countDone();
         return false;
+      case 'answer_row':
+        this.#guarding.answerRow(bytes, start, end);
+        return false;
+      case 'answer_done':
+        this.#state.replies.shift();
+        this.#guarding.answerDone();
+        return false;
       case 'count_error':
         this.#refusal = this.#guarding.countFailed(bytes, start, end);
         this.#skipToSync();

@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto';
 import { bind, close, describePortal, execute, parse } from '../protocol/encode.js';
 import { reply } from './replies.js';
 import type { Reply } from './replies.js';
+import type { Question } from './ports.js';
 
 /** Bytes for the server, and what they are answered with, in order. */
 export interface Batch {
@@ -53,6 +54,46 @@ export function prepareCount(batch: Batch, name: string, sql: string): void {
 export function count(batch: Batch, name: string): void {
   batch.bytes.push(bind(OWN, name), execute(OWN), close('P', OWN));
   batch.replies.push(reply('count'));
+}
+
+/** A question; the last answer to it is that of `answered`. */
+export function ask(batch: Batch, question: Question): void {
+  switch (question.kind) {
+    case 'run': {
+      const { sql, parameters } = question;
+      batch.bytes.push(
+        parse(OWN, Buffer.from(sql)),
+        bind(OWN, OWN, parameters),
+        execute(OWN),
+        close('P', OWN),
+      );
+      batch.bytes.push(close('S', OWN));
+      batch.replies.push(reply('asked'), reply('own_close'));
+      return;
+    }
+    case 'open': {
+      const name = cursorName(question.cursor);
+      // One that is left of what was undone would be in the way.
+      batch.bytes.push(
+        close('P', name),
+        close('S', name),
+        parse(name, Buffer.from(question.sql)),
+        bind(name, name),
+      );
+      batch.replies.push(reply('own_close'), reply('own_close'), reply('asked_open'));
+      return;
+    }
+    case 'read': {
+      const name = cursorName(question.cursor);
+      batch.bytes.push(execute(name), close('P', name), close('S', name));
+      batch.replies.push(reply('asked'), reply('own_close'));
+      return;
+    }
+  }
+}
+
+function cursorName(cursor: string): string {
+  return `${OWN}_${cursor}`;
 }
 
 /** A statement of a Query string, up to where it can be executed. It takes the unnamed statement and portal, which the Query would drop anyway. */

@@ -34,6 +34,33 @@ export interface PassedStatement {
 /** What the server counts of a transaction, as rows of text columns. The conversation does not read them. */
 export type Counts = readonly (readonly (string | null)[])[];
 
+/** What the server is asked, in the client's own transaction, without the client hearing of it. */
+export type Question =
+  /** A statement, run to its end; its rows are the answer. */
+  | {
+      readonly kind: 'run';
+      readonly sql: string;
+      readonly parameters: readonly (string | null)[];
+    }
+  /** A query that is opened as `cursor` and sees the rows as they are now, whenever it is read. Its answer has no rows. */
+  | { readonly kind: 'open'; readonly cursor: string; readonly sql: string }
+  /** An open query is read to its end, and is gone. */
+  | { readonly kind: 'read'; readonly cursor: string };
+
+/** Questions, in their order, and what is to be done when all are answered. */
+export interface Asking<Next> {
+  readonly kind: 'ask';
+  readonly questions: readonly Question[];
+  /** Bytes of the answers that are kept at most. */
+  readonly limit: number;
+  /** @param answers one for each question; null: they are more than the limit */
+  readonly then: (answers: readonly Counts[] | null) => Next;
+}
+
+/** Whether a guarded execution, before which something was asked, may begin. */
+export type BeforeAnswer =
+  { readonly kind: 'run' } | { readonly kind: 'refuse'; readonly refusal: Refusal } | Asking<BeforeAnswer>;
+
 /** That what an execution did is to be counted before anything of it is committed. */
 export interface Guard {
   /** The query that reads the server's counts. It has no parameters, and one name stands for one text. */
@@ -42,6 +69,8 @@ export interface Guard {
   readonly copyIn: boolean;
   /** It may have to be undone and asked about again, so the client sees nothing of it before it has been counted. */
   readonly preview: boolean;
+  /** What is asked first, as the very first of its transaction where that begins with it; null: nothing. */
+  readonly before: Asking<BeforeAnswer> | null;
 }
 
 /** A statement of a Query string that is carried by the extended protocol. */
@@ -58,7 +87,11 @@ export type CountedAnswer =
   | { readonly kind: 'pass'; readonly notice: Notice | null }
   | { readonly kind: 'refuse'; readonly refusal: Refusal }
   /** It is undone as if it had never been sent, and its message asked about again. Only where that is possible. */
-  | { readonly kind: 'undo' };
+  | { readonly kind: 'undo' }
+  /** More must be known of what it did. */
+  | Asking<CountedAnswer>
+  /** Not yet: asked again after resume(), where the answer must be another question, or `wait` again. */
+  | { readonly kind: 'wait'; readonly then: () => CountedAnswer };
 
 export type QueryAnswer =
   | { readonly kind: 'pass'; readonly statements: readonly PassedStatement[]; readonly notice: Notice | null }
@@ -128,8 +161,13 @@ export interface StatementGate {
     after: Counts,
     undoable: boolean,
   ): CountedAnswer;
-  /** What the server counts could not be read. @returns what the client gets in place of the server's error; null: that error itself */
-  uncounted(execution: Execution | null, sqlstate: string, message: string): Refusal | null;
+  /** What the server counts could not be read, or what it was asked not be answered. @returns what the client gets in place of the server's error; null: that error itself */
+  uncounted(
+    execution: Execution | null,
+    sqlstate: string,
+    message: string,
+    what: 'counting' | 'asking',
+  ): Refusal | null;
   /** What a Sync was to commit could not be committed. */
   commitFailed(): void;
   /** The refusal to give when the record of a statement could not be written. */

@@ -155,6 +155,9 @@ export type ReplyKind =
   /** Parse, Bind, Execute and Close of a statement of Holdfast's own; then Close of its name. */
   | 'own'
   | 'own_close'
+  /** A question of Holdfast's own: [Parse, Bind,] Execute and Close; or Parse and Bind of one that is read later. */
+  | 'asked'
+  | 'asked_open'
   /** The Close that ends an undoing by savepoint. */
   | 'undo_close'
   /** The missing portal and the Sync that undo what no transaction block holds. */
@@ -200,6 +203,9 @@ export type ServerAction =
   /** A row of the server's counts. */
   | 'count_row'
   | 'count_done'
+  /** A row of the answer to what was asked, and its end. */
+  | 'answer_row'
+  | 'answer_done'
   /** The counts could not be read, or what belongs to counting failed. */
   | 'count_error'
   /** Kept until the execution has been counted: the reply goes on, or ends; or that ends it, too. */
@@ -315,6 +321,21 @@ export const SERVER_TRANSITIONS: Readonly<Record<ReplyKind | 'nothing', ServerRo
     CloseComplete: 'swallow_finish',
     ErrorResponse: 'count_error',
   },
+  asked: {
+    ...ASYNCHRONOUS_ONLY,
+    ParseComplete: 'swallow',
+    BindComplete: 'swallow',
+    DataRow: 'answer_row',
+    CommandComplete: 'swallow',
+    CloseComplete: 'answer_done',
+    ErrorResponse: 'count_error',
+  },
+  asked_open: {
+    ...ASYNCHRONOUS_ONLY,
+    ParseComplete: 'swallow',
+    BindComplete: 'answer_done',
+    ErrorResponse: 'count_error',
+  },
   own_close: { ...ASYNCHRONOUS_ONLY, CloseComplete: 'swallow_finish', ErrorResponse: 'count_error' },
   undo_close: { ...ASYNCHRONOUS_ONLY, CloseComplete: 'undone', ErrorResponse: 'count_error' },
   undo_execute: { ...ASYNCHRONOUS_ONLY, ErrorResponse: 'swallow_finish' },
@@ -380,6 +401,8 @@ export const KEPT_BACK: ReadonlySet<ServerAction | undefined> = new Set([
   'swallow_finish',
   'count_row',
   'count_done',
+  'answer_row',
+  'answer_done',
   'withhold',
   'withhold_part',
   'withhold_finish',

@@ -226,7 +226,7 @@ export function frontendLine(message: Buffer): string {
   if (!isWhole(message)) return `${name} (cut) 0x${message.toString('hex')}`;
   const strings = message
     .toString('utf8', 5)
-    .replaceAll(/holdfast_[0-9a-f]{24}\b/g, 'own')
+    .replaceAll(/holdfast_[0-9a-f]{24}(?![0-9a-f])/g, 'own')
     .split('\0');
   const [first = '', second = ''] = strings;
   switch (name) {

@@ -6,7 +6,9 @@
  * STDIN; PREVIEW: it may be undone); then LIMIT refuses it, and UNDO has it undone,
  * once, where that is possible: asked about it again, the gate refuses where it says
  * DENIED, waits for `! resume` where it says HELD, and does not count it any more where
- * it says FREE. A Query with a GUARD is carried. PREPARE, DEALLOCATE, DECLARE, CLOSE, EXECUTE and DISCARD mean what they say.
+ * it says FREE. ASK asks two questions before it runs, and refuses it where the answer is `no`; KEEP asks for the rows
+ * of the second when it has been counted, refuses it when they are more than 100 bytes, waits for `! resume`, and asks a
+ * last time. A Query with a GUARD is carried. PREPARE, DEALLOCATE, DECLARE, CLOSE, EXECUTE and DISCARD mean what they say.
  */
 import type { Refusal } from '../../src/errors.js';
 import type { NameChange } from '../../src/session/names.js';
@@ -21,6 +23,7 @@ import type {
   MessageAnswer,
   NameLookup,
   PassedStatement,
+  Question,
   QueryAnswer,
   StatementGate,
 } from '../../src/session/ports.js';
@@ -31,6 +34,10 @@ export interface Text {
 
 interface Portal {
   readonly texts: readonly Text[];
+}
+
+function run(sql: string): Question {
+  return { kind: 'run', sql, parameters: ['p'] };
 }
 
 export class ScriptedGate implements StatementGate {
@@ -151,13 +158,48 @@ export class ScriptedGate implements StatementGate {
       this.outcomes.push(`${words}: refuse`);
       return { kind: 'refuse', refusal: refusal('42501', 'LIMIT') };
     }
-    this.outcomes.push(`${words}: pass`);
-    return { kind: 'pass', notice: sql.includes('WARN') ? notice(sql) : null };
+    const pass: CountedAnswer = { kind: 'pass', notice: sql.includes('WARN') ? notice(sql) : null };
+    const settle = (answer: CountedAnswer): CountedAnswer => {
+      this.outcomes.push(`${words}: ${answer.kind}`);
+      return answer;
+    };
+    return sql.includes('KEEP') ? this.#keeping(sql, pass, settle) : settle(pass);
   }
 
-  uncounted(execution: Execution | null, sqlstate: string): Refusal | null {
+  #keeping(
+    sql: string,
+    pass: CountedAnswer,
+    settle: (answer: CountedAnswer) => CountedAnswer,
+  ): CountedAnswer {
+    return {
+      kind: 'ask',
+      questions: [{ kind: 'read', cursor: '0' }],
+      limit: 100,
+      then: (answers) => {
+        if (answers === null) return settle({ kind: 'refuse', refusal: refusal('54000', 'KEEP') });
+        this.outcomes.push(`${sql}: kept ${answers.flat(2).join()}`);
+        const last: CountedAnswer = {
+          kind: 'ask',
+          questions: [run('SELECT back')],
+          limit: 100,
+          then: () => settle(pass),
+        };
+        const look = (): CountedAnswer => (this.released ? last : { kind: 'wait', then: look });
+        return look();
+      },
+    };
+  }
+
+  uncounted(
+    execution: Execution | null,
+    sqlstate: string,
+    _message: string,
+    what: 'counting' | 'asking',
+  ): Refusal | null {
     if (execution !== null) this.ended(execution, { rows: null, sqlstate, skipped: false });
-    return sqlstate.startsWith('25') ? null : refusal('42501', 'cannot be counted');
+    return sqlstate.startsWith('25')
+      ? null
+      : refusal(what === 'asking' ? '42000' : '42501', 'cannot be told');
   }
 
   commitFailed(): void {
@@ -170,6 +212,26 @@ export class ScriptedGate implements StatementGate {
       count: { name: 'count', sql: 'SELECT counts' },
       copyIn: sql.includes('STDIN'),
       preview: sql.includes('PREVIEW'),
+      before: sql.includes('ASK') ? this.#asking(sql) : null,
+    };
+  }
+
+  #asking(sql: string): Guard['before'] {
+    return {
+      kind: 'ask',
+      questions: [run('SELECT asked')],
+      limit: 100,
+      then: (answers) => {
+        const answer = answers?.flat(2).join() ?? 'too much';
+        this.outcomes.push(`${sql}: asked ${answer}`);
+        if (answer === 'no') return { kind: 'refuse', refusal: refusal('42501', 'ASK') };
+        return {
+          kind: 'ask',
+          questions: [{ kind: 'open', cursor: '0', sql: 'SELECT rows' }],
+          limit: 0,
+          then: () => ({ kind: 'run' }),
+        };
+      },
     };
   }
 

@@ -135,6 +135,7 @@ const bound = (sql: string, block: 'T' | 'I'): Said[] => [
   ...s('ParseComplete', 'BindComplete', 'CloseComplete', 'ParseComplete'),
 ];
 const OWN = s('ParseComplete', 'BindComplete', 'CommandComplete "SAVEPOINT"', 'CloseComplete');
+const ASKED = s('ParseComplete', 'BindComplete', 'CommandComplete "SELECT 0"', 'CloseComplete');
 const COUNT = s('BindComplete', 'DataRow "1"', 'CommandComplete "SELECT 1"', 'CloseComplete');
 const DONE = s('CommandComplete "UPDATE 1"');
 /** Bound, executed and counted twice. */
@@ -173,6 +174,12 @@ const DUE: Readonly<Record<ReplyKind | 'nothing', readonly Said[]>> = {
   count: bound('GUARD', 'I'),
   own: bound('GUARD PREVIEW', 'T'),
   own_close: [...bound('GUARD PREVIEW', 'T'), ...OWN],
+  asked: bound('GUARD ASK', 'I').slice(0, -2),
+  asked_open: [
+    ...bound('GUARD ASK', 'I').slice(0, -2),
+    ...ASKED,
+    ...s('CloseComplete', 'CloseComplete', 'CloseComplete'),
+  ],
   undo_close: [...counted('GUARD PREVIEW UNDO', 'T'), ...OWN, ...s('CloseComplete'), ...OWN],
   undo_execute: counted('GUARD PREVIEW UNDO', 'I'),
   undo_sync: [...counted('GUARD PREVIEW UNDO', 'I'), ...s('ErrorResponse 34000')],
