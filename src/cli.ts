@@ -17,6 +17,7 @@ import type {
   HoldsSurroundings,
   HoldsVoteOptions,
 } from './commands/holds.js';
+import type { UndoScriptOptions, UndoShowOptions } from './commands/undo.js';
 import type { TestOptions } from './commands/test.js';
 import type { Terminal } from './commands/terminal.js';
 import { OperatorError } from './errors.js';
@@ -188,6 +189,44 @@ function program(): Command {
         process.exitCode = await holdsVoteCommand(choice, id, options, surroundings());
       });
   }
+
+  const undo = holdfast
+    .command('undo')
+    .description('the old rows of approved statements (roles with undo: capture), and how to put them back');
+  const config = ['--config <file>', 'settings, for where they are kept'] as const;
+  const directory = ['--directory <path>', 'where they are kept (default: as the settings say)'] as const;
+  undo
+    .command('list')
+    .description('what is kept, oldest first')
+    .option(...config)
+    .option(...directory)
+    .option('--json', 'print a JSON object a line')
+    .action(async (options: UndoShowOptions) => {
+      const { undoListCommand } = await import('./commands/undo.js');
+      process.exitCode = await undoListCommand(options, terminal);
+    });
+  undo
+    .command('show')
+    .description('the statement, and how many rows of which tables are kept of it')
+    .argument('<id>', 'the decision or the hold')
+    .option(...config)
+    .option(...directory)
+    .option('--json', 'print all of it as JSON, rows included')
+    .action(async (id: string, options: UndoShowOptions) => {
+      const { undoShowCommand } = await import('./commands/undo.js');
+      process.exitCode = await undoShowCommand(id, options, terminal);
+    });
+  undo
+    .command('script')
+    .description('the SQL that puts the rows back; it refuses where they have changed since')
+    .argument('<id>', 'the decision or the hold')
+    .option(...config)
+    .option(...directory)
+    .option('--overwrite', 'put rows back even where they have changed since')
+    .action(async (id: string, options: UndoScriptOptions) => {
+      const { undoScriptCommand } = await import('./commands/undo.js');
+      process.exitCode = await undoScriptCommand(id, options, terminal);
+    });
 
   const audit = holdfast.command('audit').description('work with audit logs');
   audit

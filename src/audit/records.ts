@@ -170,6 +170,8 @@ export interface Outcome {
   readonly transaction?: string | null;
   /** It was run only to be counted, and taken back. */
   readonly undone?: boolean;
+  /** The old rows of what it changed are stored, under the id of its decision. */
+  readonly oldRowsKept?: boolean;
   /** What the rules that go by the count said. */
   readonly matches?: readonly Match[];
   /** Of the server's ErrorResponse, or of Holdfast's where it took the place of success; null on success. */
@@ -207,6 +209,7 @@ export function outcomeBody(outcome: Outcome): string {
     transaction = null,
     matches = [],
     undone = false,
+    oldRowsKept = false,
     sqlstate,
     skipped,
     durationMs,
@@ -219,6 +222,7 @@ export function outcomeBody(outcome: Outcome): string {
       ? ''
       : `"matches":[${matches.map((match) => matchText(match, false)).join(',')}],`) +
     (undone ? '"undone":true,' : '') +
+    (oldRowsKept ? '"old_rows":"kept",' : '') +
     `"sqlstate":${jsonStringOrNull(sqlstate)},${skipped ? '"skipped":true,' : ''}` +
     `"duration_ms":${milliseconds(durationMs)}}`
   );

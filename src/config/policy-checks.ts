@@ -134,7 +134,15 @@ function holds(source: YamlSource, roles: readonly Entry[], approvers: readonly 
   return roles.flatMap((role, at) => {
     const hold = role['hold'];
     const groups = strings(field(hold, 'approvers'));
-    const problems = groups.flatMap((group, index) =>
+    const problems = [];
+    if (role['undo'] !== undefined && hold === undefined)
+      problems.push(
+        source.problem(
+          ['roles', at, 'undo'],
+          'old rows are kept of what was approved, and the role has no "hold" setting, which says who approves',
+        ),
+      );
+    const unknown = groups.flatMap((group, index) =>
       membersOf([group], approvers) > 0
         ? []
         : [
@@ -144,9 +152,10 @@ function holds(source: YamlSource, roles: readonly Entry[], approvers: readonly 
             ),
           ],
     );
+    problems.push(...unknown);
     const wanted = field(hold, 'approvals') ?? 1;
     const members = membersOf(groups, approvers);
-    if (problems.length === 0 && groups.length > 0 && typeof wanted === 'number' && wanted > members) {
+    if (unknown.length === 0 && groups.length > 0 && typeof wanted === 'number' && wanted > members) {
       problems.push(
         source.problem(
           ['roles', at, 'hold', 'approvals'],

@@ -89,6 +89,7 @@ function toRole(raw: RawPolicy['roles'][number]): Role {
             style: raw.hold.style,
           },
         }),
+    ...(raw.undo === undefined ? {} : { undo: raw.undo }),
   };
 }
 

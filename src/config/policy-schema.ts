@@ -126,6 +126,10 @@ const role = closed({
         'a transaction that changed something is held when it wants to commit, with all of it in front of the approver',
     }),
   }).exactOptional(),
+  undo: z.enum(['capture']).exactOptional().meta({
+    description:
+      'capture: the old rows of an approved statement that changes rows are stored before it commits; holdfast undo puts them back',
+  }),
 });
 
 const approver = closed({

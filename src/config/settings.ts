@@ -6,7 +6,7 @@
  */
 import { access, constants } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { ConfigError, sortedProblems } from './problems.js';
@@ -59,6 +59,8 @@ export interface Settings {
     readonly pageUrl?: string;
     readonly webhooks: readonly WebhookSettings[];
   };
+  /** Where the old rows of approved statements are kept (roles with `undo: capture`), and how much of them, bytes. */
+  readonly undo: { readonly path: string; readonly maxSize: number; readonly totalSize: number };
   /** What is known of the databases' catalogs, milliseconds. */
   readonly catalog: { readonly maxAge: number; readonly timeout: number };
   readonly limits: {
@@ -155,6 +157,19 @@ export const settingsSchema = closed({
       description: 'who is told by HTTP what becomes of statements that wait for approval',
     }),
   }).prefault({}),
+  undo: closed({
+    path: file.exactOptional().meta({
+      description: 'a directory, relative to this file; default: undo, beside the audit log',
+    }),
+    max_size: size({ least: 64 * KB, most: 128 * MB })
+      .prefault('16MB')
+      .meta({ description: 'of one statement; what would take more is refused' }),
+    total_size: size({ least: 1 * MB, most: 1024 * 1024 * MB })
+      .prefault('1GB')
+      .meta({ description: 'of all; the oldest go first' }),
+  })
+    .prefault({})
+    .meta({ description: 'the old rows of approved statements, for roles with undo: capture' }),
   catalog: closed({
     max_age: duration().prefault('5m').meta({
       description: 'how old what is known of a database may get; schema changes that pass here count at once',
@@ -256,6 +271,9 @@ function contradictions(raw: RawSettings, source: YamlSource): Problem[] {
   } else if (raw.holds.store === 'memory' && raw.holds.url !== undefined) {
     problems.push(source.problem(['holds', 'url'], 'there is a url, but not store: postgres'));
   }
+  if (raw.undo.max_size > raw.undo.total_size) {
+    problems.push(source.problem(['undo', 'max_size'], 'must not be more than undo.total_size'));
+  }
   if (raw.limits.statement > raw.limits.message) {
     problems.push(
       source.problem(
@@ -286,6 +304,8 @@ async function unreadableFiles(settings: Settings, source: YamlSource): Promise<
 }
 
 function toSettings(raw: RawSettings, directory: string): Settings {
+  const auditPath =
+    raw.audit.path === undefined ? resolve('.holdfast/audit.jsonl') : resolve(directory, raw.audit.path);
   const { cert, key } = raw.listen.tls;
   const { ca } = raw.upstream.tls;
   return {
@@ -307,8 +327,7 @@ function toSettings(raw: RawSettings, directory: string): Settings {
     admin: raw.admin,
     policy: resolve(directory, raw.policy),
     audit: {
-      path:
-        raw.audit.path === undefined ? resolve('.holdfast/audit.jsonl') : resolve(directory, raw.audit.path),
+      path: auditPath,
       durability: raw.audit.durability,
       sql: raw.audit.sql,
       sqlLimit: raw.audit.sql_limit,
@@ -321,6 +340,12 @@ function toSettings(raw: RawSettings, directory: string): Settings {
       webhooks: raw.holds.webhooks,
       ...(raw.holds.url === undefined ? {} : { url: raw.holds.url }),
       ...(raw.holds.page_url === undefined ? {} : { pageUrl: raw.holds.page_url }),
+    },
+    undo: {
+      path:
+        raw.undo.path === undefined ? join(dirname(auditPath), 'undo') : resolve(directory, raw.undo.path),
+      maxSize: raw.undo.max_size,
+      totalSize: raw.undo.total_size,
     },
     catalog: { maxAge: raw.catalog.max_age, timeout: raw.catalog.timeout },
     limits: {

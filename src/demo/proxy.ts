@@ -2,6 +2,7 @@
  * Holdfast as the demo and the incidents run it: the default settings and a policy,
  * the shipped one with approvers, in front of the embedded server.
  */
+import path from 'node:path';
 import { loadPolicy } from '../config/policy-file.js';
 import { loadSettings } from '../config/settings.js';
 import { createLogger } from '../log.js';
@@ -42,6 +43,7 @@ export async function startDemoProxy(options: DemoProxyOptions): Promise<DemoPro
     admin: { host, port: options.adminPort },
     policy: options.policyPath,
     audit: { ...defaults.audit, path: options.auditPath },
+    undo: { ...defaults.undo, path: path.join(path.dirname(options.auditPath), 'undo') },
     // Whoever presses Ctrl-C does not want to wait for a transaction left open in psql.
     limits: { ...defaults.limits, drainTimeout: 1_000 },
   };

@@ -123,6 +123,47 @@ export function unmeasured(why: string, decision: string): Refusal {
   };
 }
 
+/** The old rows of what was approved, or is to be, cannot be kept. */
+export function notKept(why: string, decision: string): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate: INSUFFICIENT_PRIVILEGE,
+    message: 'holdfast: the old rows of what this statement changes cannot be kept, so it was rolled back',
+    detail: `The reason: ${why}. Decision ${decision}. The role has undo: capture.`,
+    hint: 'Send it by itself, outside of a transaction block, or in one of isolation level REPEATABLE READ. Else it needs a role without undo: capture.',
+    routine: 'holdfast/undo',
+  };
+}
+
+/** A string of several statements, for a role whose old rows are kept. */
+export function undoAlone(): Block {
+  const message =
+    'the old rows of what needs approval are kept, and of a string of several statements they cannot be';
+  const hint = 'Send each statement by itself.';
+  return {
+    refusal: (decision) => ({
+      severity: 'ERROR',
+      sqlstate: INSUFFICIENT_PRIVILEGE,
+      message: `holdfast: ${message}`,
+      detail: `Decision ${decision}. The role has undo: capture.`,
+      hint,
+      routine: 'holdfast/undo',
+    }),
+    match: { rule: 'undo', action: 'deny', message, hint, offset: null },
+  };
+}
+
+/** The server's own failure to show the rows that are to be kept. */
+export function notShown(sqlstate: string, message: string): Refusal {
+  return {
+    severity: 'ERROR',
+    sqlstate,
+    message: `holdfast: the old rows of what this statement changes cannot be kept, so it was rolled back: ${message}`,
+    hint: 'Holdfast reads them as the session itself, in its transaction. The role has undo: capture.',
+    routine: 'holdfast/undo',
+  };
+}
+
 /** The server's own failure to count, where it is not the statement's or the session's own. */
 export function notCounted(sqlstate: string, message: string): Refusal {
   return {

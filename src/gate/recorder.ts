@@ -167,11 +167,13 @@ export class Recorder {
       readonly sqlstate: string | null;
       /** It was only tried. */
       readonly undone: boolean;
+      /** Its old rows are stored. */
+      readonly oldRowsKept: boolean;
     },
     now: number,
   ): void {
     const { audit, outcomeRecords, metrics } = this.#services;
-    const { impact, sqlstate, matches, transaction, undone } = counted;
+    const { impact, sqlstate, matches, transaction, undone, oldRowsKept } = counted;
     if (sqlstate === null && !undone) run.ending.rows.inc(impact === null ? (rows ?? 0) : total(impact));
     for (const { rule, action } of matches) metrics.ruleMatches.child(counted.role, rule, action).inc();
     audit.append(
@@ -182,6 +184,7 @@ export class Recorder {
         transaction,
         matches,
         undone,
+        oldRowsKept,
         sqlstate,
         skipped: false,
         durationMs: now - run.startedAt,

@@ -53,9 +53,10 @@ import type { MessageKind, RecorderServices, Run } from './recorder.js';
 import { SessionHolds, WAIT } from './session-holds.js';
 import type { Approvable, NotPassed } from './session-holds.js';
 import { SessionImpact } from './session-impact.js';
-import { TRIED, functionCallUnmeasured, notCounted } from './impact-words.js';
+import { TRIED, functionCallUnmeasured, notCounted, notShown } from './impact-words.js';
 import { SessionRole } from './session-role.js';
 import { createSessionTarget } from './target.js';
+import type { UndoStore } from '../undo/store.js';
 import { TextReader } from './text-reader.js';
 import type { ReaderServices } from './text-reader.js';
 import { Waits } from './waits.js';
@@ -67,6 +68,7 @@ export interface GateServices extends ReaderServices, RecorderServices, LiveServ
   readonly policies: PolicyStore;
   readonly catalogs: CatalogStore;
   readonly holds: HoldServices;
+  readonly undo: UndoStore;
 }
 
 export interface GatedSession {
@@ -141,6 +143,14 @@ export class SessionGate implements StatementGate {
       charge: (run, rows) => {
         this.#live.changed(run, rows);
       },
+      undo: {
+        store: services.undo,
+        database: session.login.database,
+        now: () => new Date(services.holds.now()).toISOString(),
+        ready: () => {
+          connection.ready();
+        },
+      },
     });
     this.#holds = new SessionHolds(services, {
       session,
@@ -209,6 +219,8 @@ export class SessionGate implements StatementGate {
     const record = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
     const mustApprove = byNames.held.length > 0 || this.#passage.needsApproval(judged);
+    const unkept = mustApprove ? this.#impact.blockOfUndo(measured) : null;
+    if (unkept !== null) return this.#refuse(judged, unkept, 'query', null, startedAt);
     const tried = mustApprove && measured.length === 1 && this.#isTriedFirst(measured[0] ?? null);
     const released = tried
       ? null
@@ -415,7 +427,9 @@ export class SessionGate implements StatementGate {
     if (measuring === null) return null;
     const measured = released?.hold.subject.measured ?? null;
     const approved = measured?.by === 'preview' ? measured.tables : released === null ? null : 'unmeasured';
-    return this.#impact.guard(measuring, run, { record, sql, trial, approved });
+    const hold = released?.hold.id ?? null;
+    const { status } = this.#connection.transaction();
+    return this.#impact.guard(measuring, run, { record, sql, trial, approved, hold }, status);
   }
 
   /** Why what must be counted of the message at hand cannot be; null: it can. */
@@ -525,10 +539,16 @@ export class SessionGate implements StatementGate {
     return this.#impact.counted(execution, ending, before, after, undoable);
   }
 
-  uncounted(execution: Execution | null, sqlstate: string, message: string): Refusal | null {
+  uncounted(
+    execution: Execution | null,
+    sqlstate: string,
+    message: string,
+    what: 'counting' | 'asking',
+  ): Refusal | null {
     if (execution !== null) this.ended(execution, { rows: null, sqlstate, skipped: false });
     // What ends any statement ends this one: a cancel request, a time limit, a block that has failed before.
-    return OF_THE_SESSION.test(sqlstate) ? null : notCounted(sqlstate, message);
+    if (OF_THE_SESSION.test(sqlstate)) return null;
+    return what === 'asking' ? notShown(sqlstate, message) : notCounted(sqlstate, message);
   }
 
   commitFailed(): void {

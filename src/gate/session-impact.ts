@@ -33,11 +33,16 @@ import {
   impactRefusal,
   impactWarning,
   needsBlock,
+  notKept,
+  undoAlone,
   unmeasured,
 } from './impact-words.js';
 import type { JudgedStatementRecord, JudgedText } from './judged-text.js';
 import type { Recorder, Run } from './recorder.js';
 import type { SessionRole } from './session-role.js';
+import type { UndoStore } from '../undo/store.js';
+import { UndoCapture, askWhetherKept } from './undo-capture.js';
+import type { UndoOf } from './undo-capture.js';
 
 /** The server keeps one prepared query under a name, so the name says which text it is. */
 function countQuery(scope: Scope): Guard['count'] {
@@ -52,6 +57,9 @@ const COUNTS: Readonly<Record<Scope, Guard['count']>> = {
 
 /** Operations whose command tag says how many rows were changed, and not how many were returned. */
 const TAGGED: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge', 'copy_from']);
+
+/** What is to become of what was counted. */
+type Word = 'pass' | 'refuse' | 'undo';
 
 /** What has been counted in the transaction at hand. */
 interface Transaction {
@@ -72,11 +80,25 @@ interface Guarded {
   readonly trial: boolean;
   /** What was approved of it; `unmeasured`: the statement, whatever it changes; null: nothing had to be. */
   readonly approved: readonly Approved[] | 'unmeasured' | null;
+  /** The hold that was approved; null: none. */
+  readonly hold: string | null;
+  /** Keeps its old rows; null: nobody asks for that. */
+  readonly capture: UndoCapture | null;
 }
 
 /** Statements of a transaction that are shown to who approves it, at most, and characters of each. */
 const MOST_STATEMENTS = 200;
 const MOST_CHARACTERS = 10_000;
+
+/** What the keeping of old rows needs to know of the session. */
+export interface SessionUndo {
+  readonly store: UndoStore;
+  readonly database: string;
+  /** ISO 8601. */
+  readonly now: () => string;
+  /** The connection is to be asked again. */
+  readonly ready: () => void;
+}
 
 export class SessionImpact {
   readonly #role: SessionRole;
@@ -87,6 +109,9 @@ export class SessionImpact {
   readonly #environment: string;
   readonly #confirmed: () => boolean;
   readonly #charge: (run: Run, rows: number) => void;
+  readonly #undo: SessionUndo;
+  /** The isolation level that a transaction of the session's own has where nothing else is said, as the last one that was tried had it. */
+  #isolation = '';
   #transaction: Transaction | null = null;
   #status: TransactionStatus = 'I';
   /** What the message at hand turned out to change, when it was tried. */
@@ -104,6 +129,7 @@ export class SessionImpact {
     readonly environment: string;
     readonly confirmed: () => boolean;
     readonly charge: (run: Run, rows: number) => void;
+    readonly undo: SessionUndo;
   }) {
     this.#role = parts.role;
     this.#recorder = parts.recorder;
@@ -112,6 +138,7 @@ export class SessionImpact {
     this.#environment = parts.environment;
     this.#confirmed = parts.confirmed;
     this.#charge = parts.charge;
+    this.#undo = parts.undo;
   }
 
   /** What the message at hand turned out to change; null: it has not been tried, or nothing of it must be approved. */
@@ -193,10 +220,35 @@ export class SessionImpact {
   }
 
   /** How a run is counted. */
-  guard({ scope, copies }: Measuring, run: Run, of: Omit<Guarded, 'scope'>): Guard {
-    this.#guarded.set(run, { ...of, scope });
+  guard(
+    { scope, copies }: Measuring,
+    run: Run,
+    of: Omit<Guarded, 'scope' | 'capture'>,
+    status: TransactionStatus,
+  ): Guard {
+    const { approved } = of;
+    const kept =
+      this.#keepsOldRows &&
+      Array.isArray(approved) &&
+      approved.some(({ inserted, updated, deleted }) => inserted + updated + deleted > 0);
+    const capture = kept
+      ? new UndoCapture(approved as readonly Approved[], this.#undo.store, status === 'I', this.#isolation)
+      : null;
+    this.#guarded.set(run, { ...of, scope, capture });
     const preview = !copies && (of.trial || this.#mayHold);
-    return { count: COUNTS[scope], copyIn: copies, preview };
+    const before = capture?.before((problem) => notKept(problem, run.decision)) ?? null;
+    return { count: COUNTS[scope], copyIn: copies, preview, before };
+  }
+
+  /** Whether old rows of what is approved are kept. */
+  get #keepsOldRows(): boolean {
+    return this.#role.scope.role.undo === 'capture' && !this.#role.observing;
+  }
+
+  /** Why the old rows of a message that must be approved cannot be kept; null: they can, or nobody asks. */
+  blockOfUndo(measured: readonly (Measuring | null)[]): Block | null {
+    const rows = measured.filter((one) => one?.scope === 'changed' && !one.copies);
+    return this.#keepsOldRows && rows.length > 0 && measured.length > 1 ? undoAlone() : null;
   }
 
   /** A guarded execution came to its end, and what the server counts has been read. */
@@ -231,13 +283,53 @@ export class SessionImpact {
     const matches = this.#matches(impact, sum(earlier, impact), guarded);
     const decisive = matches[0] ?? null;
     const word = this.#word(decisive, guarded, undoable);
-    const refusal = word === 'refuse' ? this.#refusal(matches, decisive, run.decision) : null;
+    const settle = (problem: string | null): CountedAnswer =>
+      this.#settle(
+        run,
+        guarded,
+        ending,
+        { impact, id, matches, word: problem === null ? word : 'refuse' },
+        problem,
+      );
+    if (word === 'undo' && this.#keepsOldRows && guarded.scope === 'changed' && total(impact) > 0)
+      return askWhetherKept(impact, (problem, isolation) => {
+        if (this.#status === 'I') this.#isolation = isolation;
+        return settle(problem);
+      });
+    const { capture, hold } = guarded;
+    if (word === 'pass' && capture !== null && hold !== null)
+      return capture.after(this.#undoOf(run, guarded.sql, hold), impact, id, this.#undo.ready, settle);
+    return settle(null);
+  }
+
+  /** What was counted is recorded, and answered. @param problem why its old rows cannot be kept */
+  #settle(
+    run: Run,
+    guarded: Guarded,
+    ending: Ending,
+    counted: {
+      readonly impact: Impact;
+      readonly id: string | null;
+      readonly matches: readonly Match[];
+      readonly word: Word;
+    },
+    problem: string | null,
+  ): CountedAnswer {
+    const { impact, id, matches, word } = counted;
+    const decisive = matches[0] ?? null;
+    const refusal =
+      problem !== null
+        ? notKept(problem, run.decision)
+        : word === 'refuse'
+          ? this.#refusal(matches, decisive, run.decision)
+          : null;
     this.#record(run, guarded, ending, {
       impact,
       transaction: id,
       matches,
       refusal,
       undone: word === 'undo',
+      oldRowsKept: guarded.capture !== null && word === 'pass',
     });
     if (refusal !== null) return { kind: 'refuse', refusal };
     if (word === 'undo') {
@@ -247,6 +339,19 @@ export class SessionImpact {
     this.#keep(run, impact, id, guarded.sql);
     const warns = decisive?.action === 'warn' && !this.#role.observing;
     return { kind: 'pass', notice: warns ? impactWarning(decisive, run.decision) : null };
+  }
+
+  #undoOf(run: Run, sql: string, hold: string): UndoOf {
+    return {
+      decision: run.decision,
+      hold,
+      at: this.#undo.now(),
+      environment: this.#environment,
+      database: this.#undo.database,
+      user: this.#user,
+      role: this.#role.scope.role.name,
+      sql,
+    };
   }
 
   /** What the rules say of what was counted, and whether it may be committed at all without people. */
@@ -268,7 +373,7 @@ export class SessionImpact {
     return strictestFirst([exceeds(subject), ...all]);
   }
 
-  #word(decisive: Match | null, { trial }: Guarded, undoable: boolean): 'pass' | 'refuse' | 'undo' {
+  #word(decisive: Match | null, { trial }: Guarded, undoable: boolean): Word {
     if (this.#role.observing) return 'pass';
     switch (decisive?.action) {
       case 'deny':
@@ -309,6 +414,7 @@ export class SessionImpact {
       matches: [],
       refusal,
       undone: false,
+      oldRowsKept: false,
     });
     if (refusal !== null) return { kind: 'refuse', refusal };
     this.#keep(run, [], null, '');
@@ -325,6 +431,7 @@ export class SessionImpact {
       readonly matches: readonly Match[];
       readonly refusal: Refusal | null;
       readonly undone: boolean;
+      readonly oldRowsKept: boolean;
     },
   ): void {
     const { refusal, ...rest } = counted;

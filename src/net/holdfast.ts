@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { cancelBody, policyBody } from '../audit/records.js';
+import { createUndoFiles } from '../audit/undo-files.js';
 import { openAuditLog } from '../audit/writer.js';
 import { startAdmin } from '../admin/server.js';
 import { createSessions } from '../admin/api/sessions.js';
@@ -170,6 +171,12 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
       decisionRecords: metrics.auditRecords.child('decision'),
       outcomeRecords: metrics.auditRecords.child('outcome'),
       holds: holds.services,
+      undo: createUndoFiles({
+        ...settings.undo,
+        onRemoved: (name) => {
+          logger.info({ name }, 'old rows were removed to make room (undo.total_size)');
+        },
+      }),
     },
     upstream,
     admission,

@@ -228,7 +228,8 @@ export class SessionRelay {
 
   /** A cancel request for this session came in. @returns whether there is something to cancel */
   cancel(): boolean {
-    if (this.#conversation.waiting && (this.#conversation.quiet || this.#gate.holding)) {
+    const { waiting, counting, quiet } = this.#conversation;
+    if (waiting && !counting && (quiet || this.#gate.holding)) {
       // What the client waits for has not reached the server, which may be at a query of Holdfast's.
       this.#gate.cancelWaiting();
       if (!this.#reader.underWay) this.#resume();

@@ -51,7 +51,7 @@ function measuringRules(role: Role): readonly ActiveRule[] {
 
 /** Whether what the statements of a role do is counted. */
 export function measures(role: Role): boolean {
-  return role.hold?.atCommit === true || measuringRules(role).length > 0;
+  return role.hold?.atCommit === true || role.undo === 'capture' || measuringRules(role).length > 0;
 }
 
 /** Whether what is counted may have to be approved, and the statement undone until then. */

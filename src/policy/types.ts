@@ -51,6 +51,8 @@ export interface Role {
   /** `rules: { default: allow }`: the action of every rule that the role does not name; undefined: each rule's own default. */
   readonly defaultAction?: Verdict;
   readonly hold?: HoldSetting;
+  /** `capture`: the old rows of what was approved and changes rows are kept. */
+  readonly undo?: 'capture';
 }
 
 export interface Approver {

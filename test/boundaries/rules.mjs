@@ -5,12 +5,12 @@
  *                  net → holds-postgres → holds
  *                          session → protocol
  *
- * The pure folders (protocol, sql, catalog, impact, policy, session, holds) can be tested by calling them,
+ * The pure folders (protocol, sql, catalog, impact, policy, session, holds, undo) can be tested by calling them,
  * and stay so only while nothing in them can reach a socket, a file or a clock of
  * its own.
  */
 
-const PURE = '^src/(protocol|sql|catalog|impact|policy|session|holds)/';
+const PURE = '^src/(protocol|sql|catalog|impact|policy|session|holds|undo)/';
 const IO_MODULES =
   '^(node:)?(child_process|cluster|dgram|dns|fs|http|http2|https|inspector|net|os|process|readline|repl|tls|worker_threads)(/|$)';
 const SOCKET_MODULES = '^(node:)?(dgram|dns|http|http2|https|net|tls)(/|$)';
@@ -31,7 +31,7 @@ const forbidden = (name, comment, from, to) => ({ name, comment, severity: 'erro
 export const RULES = [
   forbidden(
     'pure-no-io',
-    'protocol, sql, catalog, impact, policy, session and holds do no input or output',
+    'protocol, sql, catalog, impact, policy, session, holds and undo do no input or output',
     // The parser's worker is told what to do through its port: that is all it uses.
     { path: PURE, pathNot: '^src/sql/worker\\.ts$' },
     { path: IO_MODULES },
@@ -63,6 +63,11 @@ export const RULES = [
   only('impact-imports', 'impact imports itself and errors.ts', '^src/impact/', [
     '^src/impact/',
     '^src/errors\\.ts$',
+  ]),
+  only('undo-imports', 'undo imports itself and zod', '^src/undo/', [
+    '^src/undo/',
+    '^(node:)?(buffer|crypto)$',
+    npmPackage('zod'),
   ]),
   only(
     'policy-imports',

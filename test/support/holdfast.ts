@@ -3,7 +3,7 @@
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { loadPolicy } from '../../src/config/policy-file.js';
 import { loadSettings } from '../../src/config/settings.js';
 import type { Settings } from '../../src/config/settings.js';
@@ -49,6 +49,7 @@ export interface TestSettings {
   readonly listenTls?: Settings['listen']['tls'];
   readonly upstreamTls?: Settings['upstream']['tls'];
   readonly audit?: Partial<Settings['audit']>;
+  readonly undo?: Partial<Settings['undo']>;
   readonly catalog?: Settings['catalog'];
   readonly holds?: Partial<Settings['holds']>;
   readonly limits?: Partial<Settings['limits']>;
@@ -75,6 +76,7 @@ export async function startTestHoldfast(
     admin: { host: '127.0.0.1', port: 0 },
     policy: policyFile,
     audit: { ...defaults.audit, ...changes.audit, path: auditFile },
+    undo: { ...defaults.undo, ...changes.undo, path: join(dirname(auditFile), 'undo') },
     catalog: changes.catalog ?? defaults.catalog,
     holds: { ...defaults.holds, ...changes.holds },
     limits: { ...defaults.limits, drainTimeout: 200, ...changes.limits },
