@@ -249,7 +249,7 @@ const UNITS = [
 ] as const;
 
 /** `8 min 12 s`: so many units, the largest that there are. */
-function duration(ms: number, units: number): string {
+export function duration(ms: number, units: number): string {
   let seconds = Math.max(0, Math.round(ms / 1000));
   const parts: string[] = [];
   for (const [unit, length] of UNITS) {

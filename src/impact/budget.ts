@@ -36,7 +36,20 @@ export interface WriteBudgets {
   /** Milliseconds from `at` on until less than each limit is spent, if nothing more is charged; 0: it is now. */
   clearsIn(key: BudgetKey, limits: BudgetLimits, at: number): number;
   /** Forgets what this user of this role has spent, in windows of every length. */
-  reset(of: Pick<BudgetKey, 'role' | 'user'>): void;
+  reset(of: BudgetOwner): void;
+  /** What is counted of whom in the windows that end at `at`; those who share a count are not among them. */
+  list(at: number): readonly Counted[];
+}
+
+/** Whose budgets. */
+export type BudgetOwner = Pick<BudgetKey, 'role' | 'user'>;
+
+/** What is counted of one user in one window. Something is. */
+export interface Counted {
+  readonly key: BudgetKey;
+  readonly spent: Spent;
+  /** The beginning of the part of the window that the first of it was charged in. */
+  readonly since: number;
 }
 
 /** Parts that a window is counted in. */
@@ -46,7 +59,7 @@ const SLOTS = BUCKETS + 1;
 const MOST_KEYS = 10_000;
 
 interface Count {
-  readonly key: Pick<BudgetKey, 'role' | 'user'>;
+  readonly key: BudgetKey;
   /** Milliseconds of a bucket. */
   readonly width: number;
   readonly rows: Float64Array;
@@ -113,6 +126,13 @@ export function createWriteBudgets(mostKeys = MOST_KEYS): WriteBudgets {
         if (key.role === of.role && key.user === of.user) counts.delete(name);
       }
     },
+    list(at) {
+      return [...counts.values()].flatMap((count): Counted[] => {
+        advance(count, at);
+        const first = firstBucket(count);
+        return first === null ? [] : [{ key: count.key, spent: sum(count, 0), since: first * count.width }];
+      });
+    },
   };
 }
 
@@ -125,7 +145,7 @@ function nameOf({ role, user, windowMs }: BudgetKey): string {
 function newCount({ role, user, windowMs }: BudgetKey, at: number): Count {
   const width = windowMs / BUCKETS;
   return {
-    key: { role, user },
+    key: { role, user, windowMs },
     width,
     rows: new Float64Array(SLOTS),
     statements: new Float64Array(SLOTS),
@@ -159,4 +179,13 @@ function sum({ latest, rows, statements }: Count, gone: number): Spent {
     total.statements += statements[slot] ?? 0;
   }
   return total;
+}
+
+/** The oldest bucket with something in it; null: there is nothing. */
+function firstBucket({ latest, rows, statements }: Count): number | null {
+  for (let bucket = Math.max(0, latest - BUCKETS); bucket <= latest; bucket++) {
+    const slot = bucket % SLOTS;
+    if ((rows[slot] ?? 0) > 0 || (statements[slot] ?? 0) > 0) return bucket;
+  }
+  return null;
 }

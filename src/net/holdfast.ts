@@ -13,6 +13,7 @@ import { verifyTotp } from '../admin/api/totp.js';
 import { createNotifier } from '../admin/webhooks/notifier.js';
 import type { Settings } from '../config/settings.js';
 import { OperatorError } from '../errors.js';
+import { createBudgetRecorder } from '../gate/budget-recorder.js';
 import { createAnalysisPool } from '../gate/analysis-pool.js';
 import { admitLogin } from '../gate/login-gate.js';
 import { createCatalogStore } from '../gate/catalog-store.js';
@@ -20,7 +21,6 @@ import { createPolicyStore } from '../gate/policy-store.js';
 import { createRecoveryStore } from '../gate/recovery-store.js';
 import type { PolicyStore } from '../gate/policy-store.js';
 import type { Faults } from '../holds-postgres/faults.js';
-import { createWriteBudgets } from '../impact/budget.js';
 import type { Logger } from '../log.js';
 import { createMetrics } from '../metrics.js';
 import type { Metrics } from '../metrics.js';
@@ -158,7 +158,8 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
       metrics,
       policies,
       catalogs,
-      budgets: createWriteBudgets(),
+      budgets: holds.budgets.counts,
+      budgetClock: () => holds.budgets.now(),
       recovery: createRecoveryStore({ run: runCommand, clock: () => performance.now() }),
       audit,
       pool,
@@ -207,6 +208,8 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         store: holds.services.store,
         policy: () => policies.current.policy,
         recorder: holds.recorder,
+        budgets: holds.budgets,
+        budgetRecorder: createBudgetRecorder(audit, metrics),
         sessions: createSessions({ now: () => Date.now(), randomBytes }),
         verifyTotp,
         now: () => Date.now(),

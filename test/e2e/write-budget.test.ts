@@ -2,6 +2,9 @@
 import pg from 'pg';
 import { serialize } from 'pg-protocol';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { verifyAuditFiles } from '../../src/audit/verify.js';
+import { sha256, tokenOf } from '../holds/support.js';
+import { approverCommand } from '../support/holds.js';
 import { startTestHoldfast } from '../support/holdfast.js';
 import type { TestHoldfast } from '../support/holdfast.js';
 import { createDatabase, withClient } from '../support/postgres.js';
@@ -234,6 +237,52 @@ test('the window slides: what was spent is free again when it has passed', async
     )
     .toBe(1);
   expect(await left()).toBe(44);
+  await client.end();
+});
+
+const WITH_HOLD = policy(
+  ROWS,
+  `    hold: { approvers: [dba] }
+approvers:
+  - { name: kim, groups: [dba], token_sha256: "${sha256(tokenOf('kim'))}" }
+`,
+);
+
+test('an approver resets it: the error says who, what is spent counts no more, and the log says by whom', async () => {
+  await start(WITH_HOLD);
+  const client = await connect();
+  const error = await loop(client);
+  expect(error.hint).toContain('Somebody else of dba can reset it: holdfast budgets reset.');
+  const listed = await approverCommand(holdfast, 'kim', ['budgets', 'list']);
+  expect(listed.stdout).toMatch(new RegExp(`^app +${user.name} +5/5 .* spent, `, 'm'));
+  const reset = await approverCommand(holdfast, 'kim', [
+    'budgets',
+    'reset',
+    user.name,
+    '--role',
+    'app',
+    '--reason',
+    'meant',
+  ]);
+  expect(reset).toMatchObject({
+    status: 0,
+    stdout: `budget of ${user.name} (role app): reset; 5 rows and 5 statements do not count any more\n`,
+  });
+  expect((await loop(client, DELETE, 6)).message).toContain('has changed 5 rows');
+  expect(await left()).toBe(40);
+  const records = (await holdfast.records()).filter(({ kind }) => kind === 'budget');
+  expect(records).toMatchObject([
+    {
+      change: 'reset',
+      role: 'app',
+      user: user.name,
+      rows: 5,
+      approver: 'kim',
+      reason: 'meant',
+      counted: true,
+    },
+  ]);
+  expect(await verifyAuditFiles([holdfast.auditFile])).toMatchObject({ ok: true });
   await client.end();
 });
 

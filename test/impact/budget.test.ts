@@ -56,6 +56,17 @@ describe('a budget', () => {
     expect([app, hour, other].map((key) => budgets.spent(key, 0).rows)).toEqual([0, 0, 1]);
   });
 
+  it('is listed with what is spent and since when, as long as something is', () => {
+    const budgets = createWriteBudgets(2);
+    budgets.charge(app, { rows: 3, statements: 0 }, 5_500);
+    budgets.charge(app, one, 30_000);
+    budgets.charge({ ...app, user: 'quiet' }, { rows: 0, statements: 0 }, 30_000);
+    budgets.charge({ ...app, user: 'beyond the limit' }, one, 30_000);
+    expect(budgets.list(31_000)).toEqual([{ key: app, spent: { rows: 4, statements: 1 }, since: 5_000 }]);
+    expect(budgets.list(66_000)).toEqual([{ key: app, spent: one, since: 30_000 }]);
+    expect(budgets.list(3 * MINUTE)).toEqual([]);
+  });
+
   it('takes a clock that stands still or is set back for no time that has passed', () => {
     const budgets = createWriteBudgets();
     budgets.charge(app, one, 90_000);
