@@ -40,8 +40,7 @@ export interface HoldsOptions {
 }
 
 /** What of a store is not the same for both. */
-type Kept = HoldStore &
-  Pick<SharedHolds, 'now' | 'problem' | 'drain' | 'close'> & { readonly budgets: Budgets };
+type Kept = HoldStore & Pick<SharedHolds, 'now' | 'budgets' | 'problem' | 'drain' | 'close'>;
 
 const OWNER_BYTES = 12;
 
@@ -94,7 +93,7 @@ async function openStore(
     return { ...book, budgets, now: steadyNow, problem: null, drain: end, close: end };
   }
   metrics.holdsStoreUp.set(1);
-  const holds = await openSharedHolds({
+  return openSharedHolds({
     url,
     schema,
     owner: randomBytes(OWNER_BYTES).toString('hex'),
@@ -113,7 +112,6 @@ async function openStore(
     },
     faults,
   });
-  return Object.assign(holds, { budgets: createLocalBudgets(steadyNow) });
 }
 
 /** Not set back when the system's clock is: a hold may keep locks while it waits. */

@@ -286,6 +286,35 @@ test('an approver resets it: the error says who, what is spent counts no more, a
   await client.end();
 });
 
+test('of two Holdfasts that share a store, what is spent at one is spent at both, and so is a reset', async () => {
+  const store = await createDatabase('budget_store');
+  const holds = { store: 'postgres', url: store.url, schema: 'holdfast' } as const;
+  holdfast = await startTestHoldfast(database, WITH_HOLD, { holds });
+  const second = await startTestHoldfast(database, WITH_HOLD, { holds });
+  const at = async (port: number): Promise<pg.Client> => {
+    const client = new pg.Client({ host: '127.0.0.1', port, user: user.name, database: database.name });
+    await client.connect();
+    return client;
+  };
+  const [here, there] = [await at(holdfast.port), await at(second.port)];
+  const rowsAt = async (one: TestHoldfast): Promise<string> =>
+    (await approverCommand(one, 'kim', ['budgets', 'list'])).stdout;
+  await loop(here);
+  await expect.poll(() => rowsAt(second)).toMatch(/ 5\/5 /);
+  await expect(there.query(DELETE, [6])).rejects.toThrow('has changed 5 rows');
+  await approverCommand(second, 'kim', ['budgets', 'reset', user.name, '--role', 'app']);
+  expect((await there.query(DELETE, [6])).rowCount).toBe(1);
+  await expect.poll(() => rowsAt(holdfast)).toMatch(/ 1\/5 /);
+  expect((await here.query(DELETE, [7])).rowCount).toBe(1);
+  expect((await holdfast.records()).filter(({ kind }) => kind === 'budget')).toEqual([]);
+  expect((await second.records()).filter(({ kind }) => kind === 'budget')).toHaveLength(1);
+  await here.end();
+  await there.end();
+  await second.close();
+  await holdfast.close();
+  await store.drop();
+});
+
 test('with warn, confirm and observe it passes as these do, and is recorded', async () => {
   await start(policy('{ action: warn, rows: 1, window: 1h }'));
   const client = await connect();

@@ -178,9 +178,7 @@ async function resetBudget(
     return sendProblem(
       reply,
       'store_unavailable',
-      error.uncertain
-        ? 'The shared store was lost while the budget was reset: it is not known whether it is.'
-        : 'The shared store cannot be reached, so the budget was not reset.',
+      'The shared store cannot be reached; whether the budget was reset is not known.',
       'Try again; /readyz says when the store is back.',
     );
   }
