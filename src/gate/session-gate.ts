@@ -209,7 +209,10 @@ export class SessionGate implements StatementGate {
     const record = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
     const mustApprove = byNames.held.length > 0 || this.#passage.needsApproval(judged);
-    const tried = mustApprove && measured.length === 1 && this.#isTriedFirst(measured[0] ?? null);
+    const tried =
+      mustApprove &&
+      measured.length === 1 &&
+      this.#isTriedFirst(measured[0] ?? null, [judged, ...byNames.held]);
     const released = tried
       ? null
       : this.#approved({ judged, reached: byNames.held, parameters: byNames.parameters, record });
@@ -339,7 +342,7 @@ export class SessionGate implements StatementGate {
     const text = judged;
     const recordAs = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(text, match, 'execute', parameters, startedAt);
-    const tried = mustApprove && this.#isTriedFirst(measuring);
+    const tried = mustApprove && this.#isTriedFirst(measuring, [...texts, ...held]);
     const released = tried
       ? null
       : this.#approved({
@@ -390,8 +393,8 @@ export class SessionGate implements StatementGate {
   // ---------------------------------------------------------------- what is counted
 
   /** Whether what must be approved is run first, to be counted and undone. */
-  #isTriedFirst(measuring: Measuring | null): boolean {
-    return !this.#holds.open && this.#impact.isTriedFirst(measuring);
+  #isTriedFirst(measuring: Measuring | null, texts: readonly JudgedText[]): boolean {
+    return !this.#holds.open && this.#impact.isTriedFirst(measuring, texts);
   }
 
   /** Has the message at hand approved, where that is needed by itself, by what it turned out to change, or since it commits. */

@@ -51,7 +51,7 @@ roles:
       default: warn
       truncate: hold
       cascade: { action: deny }
-      drop-table: {}
+      drop-table: { preview: estimate }
       protected-tables: { tables: ["audit_*"] }
     hold: { approvals: 1, approvers: [dba], timeout: 10m, in_transaction_timeout: 60s, style: ticket }
 approvers:
@@ -84,7 +84,7 @@ approvers:
           truncate: { action: 'hold', options: {} },
           cascade: { action: 'deny', options: {} },
           // Named without action: the rule's own default, deny where it has none.
-          'drop-table': { action: 'hold', options: {} },
+          'drop-table': { action: 'hold', options: {}, preview: 'estimate' },
           'protected-tables': { action: 'deny', options: { tables: ['audit_*'] } },
         },
         hold: {
@@ -186,6 +186,11 @@ describe('a bad policy is refused, with the place and the word', () => {
       ['4:34: expected one of allow, warn, confirm, hold, deny, found "no"'],
     ],
     [
+      'unknown preview',
+      oneRole('rules: { truncate: { preview: guess } }'),
+      ['4:35: expected one of measure, estimate, found "guess"'],
+    ],
+    [
       'a rule that is no action',
       oneRole('rules: { truncate: 3 }'),
       ['4:24: expected an action (allow, warn, confirm, hold, deny) or a mapping, found 3'],
@@ -193,7 +198,7 @@ describe('a bad policy is refused, with the place and the word', () => {
     [
       'unknown option',
       oneRole('rules: { truncate: { rows: 3 } }'),
-      ['4:26: unknown key "rows"; known are action'],
+      ['4:26: unknown key "rows"; known are action, preview'],
     ],
     [
       'missing options',
