@@ -23,7 +23,7 @@ export const TOTP_SECRET = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
 export const TOTI = approver('toti', { totpSecret: TOTP_SECRET });
 
 /** Of the API's policy: 10 rows a minute; nobody may reset those of `svc`. */
-export const ROLES: readonly Role[] = (['app', 'svc'] as const).map((name) => ({
+const ROLES: readonly Role[] = (['app', 'svc'] as const).map((name) => ({
   name,
   match: {},
   access: 'write',
