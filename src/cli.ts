@@ -9,6 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { Command, CommanderError } from 'commander';
+import type { BudgetsResetOptions } from './commands/budgets.js';
 import type { CheckOptions } from './commands/check.js';
 import type { ExplainOptions } from './commands/explain.js';
 import type {
@@ -226,6 +227,32 @@ function program(): Command {
     .action(async (id: string, options: UndoScriptOptions) => {
       const { undoScriptCommand } = await import('./commands/undo.js');
       process.exitCode = await undoScriptCommand(id, options, terminal);
+    });
+
+  const budgets = holdfast
+    .command('budgets')
+    .description('see and reset what users have spent of their write budgets; token in HOLDFAST_TOKEN');
+  budgets
+    .command('list')
+    .description('what you may see of what is spent; tripped budgets first')
+    .option(...url)
+    .option('--json', 'print JSON')
+    .action(async (options: HoldsOptions) => {
+      const { budgetsListCommand } = await import('./commands/budgets.js');
+      process.exitCode = await budgetsListCommand(options, surroundings());
+    });
+  budgets
+    .command('reset')
+    .description('forget what a user has spent: their writes pass again')
+    .argument('<user>', 'database user')
+    .requiredOption('--role <name>', 'role of the policy')
+    .option(...url)
+    .option('--reason <text>', 'why; the audit log will have it')
+    .option('--totp <code>', 'one-time code, if your votes need one')
+    .option('--json', 'print JSON')
+    .action(async (user: string, options: BudgetsResetOptions) => {
+      const { budgetsResetCommand } = await import('./commands/budgets.js');
+      process.exitCode = await budgetsResetCommand(user, options, surroundings());
     });
 
   const audit = holdfast.command('audit').description('work with audit logs');

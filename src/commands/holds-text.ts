@@ -115,6 +115,8 @@ export function holdPage(hold: HoldView, options: TextOptions): string {
 
   if (hold.relations.length > 0) {
     lines.push('', paint('relations', 'strong'));
+    // What was tried or is to be committed has its rows above.
+    if (hold.impact === null) lines.push(indent('numbers of rows are estimates; not measured'));
     for (const { schema, name, mode, estimated_rows: estimate, beside } of hold.relations) {
       const full = schema === null ? name : `${schema}.${name}`;
       const size = estimate === null ? '' : `, about ${Math.round(estimate).toLocaleString('en-US')} rows`;
@@ -249,7 +251,7 @@ const UNITS = [
 ] as const;
 
 /** `8 min 12 s`: so many units, the largest that there are. */
-function duration(ms: number, units: number): string {
+export function duration(ms: number, units: number): string {
   let seconds = Math.max(0, Math.round(ms / 1000));
   const parts: string[] = [];
   for (const [unit, length] of UNITS) {

@@ -36,11 +36,11 @@ export interface HoldsSurroundings {
   readonly signal?: AbortSignal;
 }
 
-function clientOf({ url }: HoldsOptions, { terminal, token }: HoldsSurroundings): HoldsClient {
+export function clientOf({ url }: HoldsOptions, { terminal, token }: HoldsSurroundings): HoldsClient {
   return createHoldsClient({ url, token, warn: terminal.complain });
 }
 
-function textOptions({ terminal }: HoldsSurroundings): TextOptions {
+export function textOptions({ terminal }: HoldsSurroundings): TextOptions {
   return { color: terminal.color, now: Date.now() };
 }
 

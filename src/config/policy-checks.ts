@@ -142,6 +142,15 @@ function holds(source: YamlSource, roles: readonly Entry[], approvers: readonly 
           'old rows are kept of what was approved, and the role has no "hold" setting, which says who approves',
         ),
       );
+    if (role['undo'] !== undefined)
+      for (const [rule, setting] of Object.entries(mapping(role['rules'])))
+        if (field(setting, 'preview') === 'estimate')
+          problems.push(
+            source.problem(
+              ['roles', at, 'rules', rule, 'preview'],
+              'which old rows are to be kept is known when the statement has been tried: "undo" goes with preview: measure',
+            ),
+          );
     const unknown = groups.flatMap((group, index) =>
       membersOf([group], approvers) > 0
         ? []

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { duration } from '../policy/option-values.js';
 import { RULES, ruleById } from '../policy/registry.js';
 import type { Rule } from '../policy/rule.js';
-import { VERDICTS } from '../policy/types.js';
+import { PREVIEWS, VERDICTS } from '../policy/types.js';
 import type { RuleSetting, Verdict } from '../policy/types.js';
 import { ACCESS_LEVELS } from '../sql/facts.js';
 import { describeValue, didYouMean } from './suggest.js';
@@ -24,13 +24,20 @@ const name = text((value) =>
 );
 
 const action = z.enum(VERDICTS);
+const preview = z.enum(PREVIEWS).meta({
+  description:
+    'hold, where the role has row-limit: measure runs the statement and undoes it before it is approved; estimate never runs it twice. Default: measure',
+});
 
-type RuleEntry = Verdict | ({ readonly action?: Verdict } & Readonly<Record<string, unknown>>);
+type Preview = (typeof PREVIEWS)[number];
+type RuleEntry =
+  Verdict | ({ readonly action?: Verdict; readonly preview?: Preview } & Readonly<Record<string, unknown>>);
 
 /** `truncate: hold`, or `truncate: { action: hold, …options }`. */
 function ruleEntry(rule: Rule): z.ZodType<RuleEntry> {
   const mapping = closed({
     action: action.exactOptional(),
+    preview: preview.exactOptional(),
     ...rule.options.shape,
   }).check((context) => {
     const problem = rule.missing?.(context.value) ?? null;
@@ -168,8 +175,12 @@ export function ruleSettings(raw: Readonly<Record<string, unknown>>): Record<str
     if (typeof entry === 'string') {
       settings[id] = { action: entry, options: rule.options.parse({}) };
     } else {
-      const { action: named, ...options } = entry;
-      settings[id] = { action: named ?? rule.defaultAction ?? 'deny', options };
+      const { action: named, preview: shows, ...options } = entry;
+      settings[id] = {
+        action: named ?? rule.defaultAction ?? 'deny',
+        options,
+        ...(shows === undefined ? {} : { preview: shows }),
+      };
     }
   }
   return settings;

@@ -37,6 +37,11 @@ export function impactRefusal(
 export const CANNOT_BE_UNDONE =
   'It cannot wait for approval here, since what came before it would have to be undone with it. Send it by itself, or as a statement of its own within BEGIN and COMMIT; COPY FROM STDIN cannot wait at all.';
 
+/** For the HINT of what would have to run a second time once it is approved, where the policy says that nothing does. */
+export const NOT_RUN_TWICE =
+  'It does not wait for approval, since it would have to run a second time then, and the policy wants nothing to run twice (preview: estimate).';
+export const WAITS_AT_COMMIT = 'Within BEGIN and COMMIT it runs once, and waits for approval at its COMMIT.';
+
 /** What must be tried before people decide about it, and cannot be taken back where it stands. */
 export function cannotBeTried(decision: string): Refusal {
   return {

@@ -6,6 +6,7 @@
  * another text, good for the message at hand alone. What is asked must have been found
  * out before (waits.ts); here nothing waits. It blocks nothing and records nothing.
  */
+import { prospects } from '../holds/eligibility.js';
 import type { BudgetKey, WriteBudgets } from '../impact/budget.js';
 import { questionsOf, withAnswers } from '../policy/live.js';
 import type { BudgetAsk, LiveFacts } from '../policy/live-facts.js';
@@ -18,9 +19,9 @@ import type { SessionRole } from './session-role.js';
 
 export interface LiveServices extends JudgingContext {
   readonly budgets: WriteBudgets;
+  /** Milliseconds since 1970, on the clock that the budgets go by. */
+  readonly budgetClock: () => number;
   readonly recovery: RecoveryStore;
-  /** Milliseconds on a clock that never goes back. */
-  readonly clock: () => number;
 }
 
 export class LiveRules {
@@ -33,15 +34,16 @@ export class LiveRules {
 
   /** @param user the database user of the session */
   constructor(services: LiveServices, user: string, role: SessionRole) {
-    const { budgets, recovery, clock } = services;
+    const { budgets, recovery, budgetClock } = services;
     this.#services = services;
     this.#user = user;
     this.#role = role;
     this.#facts = {
       user,
+      resetBy: () => this.#resetBy(),
       recovery: (ask) => recovery.recovery(ask),
-      spent: (ask) => budgets.spent(this.#key(ask), clock()),
-      clearsIn: (ask) => budgets.clearsIn(this.#key(ask), ask, clock()),
+      spent: (ask) => budgets.spent(this.#key(ask), budgetClock()),
+      clearsIn: (ask) => budgets.clearsIn(this.#key(ask), ask, budgetClock()),
     };
   }
 
@@ -92,7 +94,7 @@ export class LiveRules {
       const ask = (byText.length > 0 ? budgetOf(questions) : null) ?? (named ? byName : null);
       if (run === null || ask === null || facts?.operation === 'prepare') continue;
       const key = this.#key(ask);
-      this.#services.budgets.charge(key, { rows: 0, statements: 1 }, this.#services.clock());
+      this.#services.budgets.charge(key, { rows: 0, statements: 1 }, this.#services.budgetClock());
       this.#open.set(run, key);
     }
   }
@@ -105,7 +107,15 @@ export class LiveRules {
     const key = this.#open.get(run);
     if (key === undefined) return;
     this.#open.delete(run);
-    if (rows > 0) this.#services.budgets.charge(key, { rows, statements: 0 }, this.#services.clock());
+    if (rows > 0) this.#services.budgets.charge(key, { rows, statements: 0 }, this.#services.budgetClock());
+  }
+
+  /** Who may reset this user's budget, as long as there is somebody. */
+  #resetBy(): readonly string[] {
+    const { role, policy } = this.#role.scope;
+    const groups = role.hold?.approvers ?? [];
+    const { enough } = prospects(policy.approvers, { user: this.#user, groups, approvals: 1 });
+    return enough ? groups : [];
   }
 
   #key({ windowMs }: BudgetAsk): BudgetKey {

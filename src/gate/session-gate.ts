@@ -221,7 +221,10 @@ export class SessionGate implements StatementGate {
     const mustApprove = byNames.held.length > 0 || this.#passage.needsApproval(judged);
     const unkept = mustApprove ? this.#impact.blockOfUndo(measured) : null;
     if (unkept !== null) return this.#refuse(judged, unkept, 'query', null, startedAt);
-    const tried = mustApprove && measured.length === 1 && this.#isTriedFirst(measured[0] ?? null);
+    const tried =
+      mustApprove &&
+      measured.length === 1 &&
+      this.#isTriedFirst(measured[0] ?? null, [judged, ...byNames.held]);
     const released = tried
       ? null
       : this.#approved({ judged, reached: byNames.held, parameters: byNames.parameters, record });
@@ -351,7 +354,7 @@ export class SessionGate implements StatementGate {
     const text = judged;
     const recordAs = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(text, match, 'execute', parameters, startedAt);
-    const tried = mustApprove && this.#isTriedFirst(measuring);
+    const tried = mustApprove && this.#isTriedFirst(measuring, [...texts, ...held]);
     const released = tried
       ? null
       : this.#approved({
@@ -402,8 +405,8 @@ export class SessionGate implements StatementGate {
   // ---------------------------------------------------------------- what is counted
 
   /** Whether what must be approved is run first, to be counted and undone. */
-  #isTriedFirst(measuring: Measuring | null): boolean {
-    return !this.#holds.open && this.#impact.isTriedFirst(measuring);
+  #isTriedFirst(measuring: Measuring | null, texts: readonly JudgedText[]): boolean {
+    return !this.#holds.open && this.#impact.isTriedFirst(measuring, texts);
   }
 
   /** Has the message at hand approved, where that is needed by itself, by what it turned out to change, or since it commits. */

@@ -14,7 +14,14 @@ import type { Scope } from '../impact/counts.js';
 import { ImpactError } from '../impact/impact-error.js';
 import { impactOf, sum, total, within } from '../impact/impact.js';
 import type { Approved, Impact, Tag } from '../impact/impact.js';
-import { judgeImpact, mayHold, strictestFirst, toleranceOf, trustsDeferred } from '../policy/measured.js';
+import {
+  judgeImpact,
+  mayHold,
+  runsOnce,
+  strictestFirst,
+  toleranceOf,
+  trustsDeferred,
+} from '../policy/measured.js';
 import type { Measuring } from '../policy/measured.js';
 import type { Match } from '../policy/types.js';
 import { commandWords, described } from '../policy/words.js';
@@ -26,6 +33,8 @@ import type { Trial } from './hold-subject.js';
 import { cannotBeHeld } from './hold-words.js';
 import {
   CANNOT_BE_UNDONE,
+  NOT_RUN_TWICE,
+  WAITS_AT_COMMIT,
   atCommit,
   cannotBeTried,
   commitAlone,
@@ -43,6 +52,7 @@ import type { SessionRole } from './session-role.js';
 import type { UndoStore } from '../undo/store.js';
 import { UndoCapture, askWhetherKept } from './undo-capture.js';
 import type { UndoOf } from './undo-capture.js';
+import { rulesOf } from './words.js';
 
 /** The server keeps one prepared query under a name, so the name says which text it is. */
 function countQuery(scope: Scope): Guard['count'] {
@@ -154,9 +164,18 @@ export class SessionImpact {
   /**
    * Whether a statement that must be approved is tried first, so that who approves it sees what it changes. Only what
    * changes rows: trying a TRUNCATE or a DROP would lock out everybody.
+   * @param texts those that are held
    */
-  isTriedFirst(measuring: Measuring | null): boolean {
-    return measuring !== null && measuring.scope === 'changed' && !measuring.copies && this.#trial === null;
+  isTriedFirst(measuring: Measuring | null, texts: readonly JudgedText[]): boolean {
+    if (measuring === null || measuring.scope !== 'changed' || measuring.copies || this.#trial !== null)
+      return false;
+    const holding = texts
+      .flatMap(({ judgement }) => rulesOf(judgement))
+      .filter(({ action }) => action === 'hold');
+    return !runsOnce(
+      this.#role.scope.role,
+      holding.map(({ rule }) => rule),
+    );
   }
 
   /** What the transaction at hand has changed, where people must approve that it is committed; null: they need not. */
@@ -398,10 +417,16 @@ export class SessionImpact {
     return cannotBeHeld(role, policy.approvers, this.#user);
   }
 
+  /** Why what must be approved is not undone for that, and run again. */
+  get #notUndone(): string {
+    if (!runsOnce(this.#role.scope.role)) return CANNOT_BE_UNDONE;
+    return this.#heldAtCommit ? `${NOT_RUN_TWICE} ${WAITS_AT_COMMIT}` : NOT_RUN_TWICE;
+  }
+
   #refusal(matches: readonly Match[], decisive: Match | null, decision: string): Refusal {
     if (decisive === null || decisive.action === 'warn') return cannotBeTried(decision);
     return impactRefusal(matches, decisive, decision, {
-      unheld: decisive.action === 'hold' ? (this.#unheld ?? CANNOT_BE_UNDONE) : null,
+      unheld: decisive.action === 'hold' ? (this.#unheld ?? this.#notUndone) : null,
       environment: decisive.action === 'confirm' ? this.#environment : null,
     });
   }

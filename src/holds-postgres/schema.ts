@@ -52,6 +52,31 @@ const VERSIONS: readonly string[] = [
   CREATE INDEX open_hold ON $S.hold (expires_at, db_user, bytes) WHERE closing IS NULL;
   CREATE INDEX closed_hold ON $S.hold (closing) WHERE closing IS NOT NULL;
   `,
+  `
+  CREATE TABLE $S.budget (
+    role text NOT NULL,
+    db_user text NOT NULL,
+    window_ms bigint NOT NULL CHECK (window_ms > 0),
+    bucket bigint NOT NULL,
+    owner text NOT NULL,
+    rows bigint NOT NULL CHECK (rows >= 0),
+    statements bigint NOT NULL CHECK (statements >= 0),
+    expires_at bigint NOT NULL,
+    changed xid8 NOT NULL,
+    PRIMARY KEY (role, db_user, window_ms, bucket, owner)
+  );
+  COMMENT ON TABLE $S.budget IS 'What the users of each process have spent of their write budgets, by sixtieths of the window.';
+  CREATE INDEX budget_changed ON $S.budget (changed);
+  CREATE INDEX budget_expires ON $S.budget (expires_at);
+  CREATE TABLE $S.budget_reset (
+    role text NOT NULL,
+    db_user text NOT NULL,
+    reset_at bigint NOT NULL,
+    changed xid8 NOT NULL,
+    PRIMARY KEY (role, db_user)
+  );
+  COMMENT ON TABLE $S.budget_reset IS 'The latest reset of each user''s write budgets.';
+  `,
 ];
 
 /** What this program knows. */

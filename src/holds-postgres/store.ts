@@ -11,6 +11,8 @@ import type { HoldLimits } from '../holds/limits.js';
 import { HoldStoreUnavailable } from '../holds/store.js';
 import type { HoldStore } from '../holds/store.js';
 import { OperatorError } from '../errors.js';
+import type { Budgets } from '../impact/budgets.js';
+import { createSharedBudgets } from './budgets.js';
 import { createChanges, ticketFingerprint } from './changes.js';
 import { createDatabaseClock } from './clock.js';
 import { clientConfig, createConnections, reasonOf } from './connections.js';
@@ -48,6 +50,8 @@ export interface SharedHoldsOptions {
 export interface SharedHolds extends HoldStore {
   /** Milliseconds since 1970, as the database has it, as well as this process can tell. */
   now(): number;
+  /** Write budgets that the processes share. */
+  readonly budgets: Budgets;
   /** What is wrong with the store, in words; null: nothing. */
   readonly problem: string | null;
   /** Withdraws what waits in this process. Tickets stay: another process may take them. */
@@ -92,8 +96,19 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
     onError,
   });
   upkeep = keeper;
+  const budgets = createSharedBudgets({
+    me,
+    connections,
+    names,
+    clock,
+    gapMs: pace.budgetMs,
+    pollMs: pace.pollMs,
+    setTimer,
+    onError,
+  });
 
   function hear(payload: string): void {
+    if (budgets.hear(payload)) return;
     const [id = '', revision = ''] = payload.split(' ');
     if (Number(revision) <= news.revision(id)) return;
     changes.refresh(id).catch((error: unknown) => {
@@ -115,6 +130,7 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
       if (away) onProblem(null);
       away = false;
       keeper.wake();
+      budgets.wake();
     },
     onDown: (reason) => {
       if (!away) onProblem(reason);
@@ -153,6 +169,7 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
   async function close(): Promise<void> {
     await drain();
     await keeper.close();
+    await budgets.close();
     await listener.close();
     await connections.close();
   }
@@ -161,9 +178,11 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
     // What is open already is no news.
     const rows = await connections.query(`SELECT ${COLUMNS} FROM ${names.schema}.hold WHERE closing IS NULL`);
     for (const row of rows) news.learn(fromRow(row));
+    await budgets.start();
     await listener.start();
   } catch (error) {
     await keeper.close();
+    await budgets.close();
     await connections.close();
     throw new OperatorError(`holds.url: the store of holds cannot be opened: ${reasonOf(error)}`);
   }
@@ -196,6 +215,7 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
     },
     subscribe: news.subscribe,
     now: () => clock.now(),
+    budgets,
     get problem() {
       return listener.problem;
     },

@@ -21,6 +21,8 @@ export interface Pace {
   readonly heartbeatMs: number;
   /** Between two looks at everything, should a notification be lost. */
   readonly pollMs: number;
+  /** Between two exchanges of what is spent of write budgets, at least. */
+  readonly budgetMs: number;
   /** A process whose lock is free is gone when its last sign of life is older than this. */
   readonly goneMs: number;
   /** A process that still has its lock is gone when its last sign of life is older than this. */
@@ -32,6 +34,7 @@ export interface Pace {
 export const DEFAULT_PACE: Pace = {
   heartbeatMs: 2_000,
   pollMs: 5_000,
+  budgetMs: 200,
   goneMs: 6_000,
   silentMs: 30_000,
   graceMs: 1_000,

@@ -36,7 +36,27 @@ export interface WriteBudgets {
   /** Milliseconds from `at` on until less than each limit is spent, if nothing more is charged; 0: it is now. */
   clearsIn(key: BudgetKey, limits: BudgetLimits, at: number): number;
   /** Forgets what this user of this role has spent, in windows of every length. */
-  reset(of: Pick<BudgetKey, 'role' | 'user'>): void;
+  reset(of: BudgetOwner): void;
+  /** What others have spent in a bucket by now: it replaces what was learnt of that bucket before. */
+  learn(key: BudgetKey, of: BucketSpent, at: number): void;
+  /** What is counted of whom in the windows that end at `at`; those who share a count are not among them. */
+  list(at: number): readonly Counted[];
+}
+
+/** What was spent in one bucket, which is a sixtieth of a window: bucket n begins at n sixtieths since time 0. */
+export interface BucketSpent extends Spent {
+  readonly bucket: number;
+}
+
+/** Whose budgets. */
+export type BudgetOwner = Pick<BudgetKey, 'role' | 'user'>;
+
+/** What is counted of one user in one window. Something is. */
+export interface Counted {
+  readonly key: BudgetKey;
+  readonly spent: Spent;
+  /** The beginning of the part of the window that the first of it was charged in. */
+  readonly since: number;
 }
 
 /** Parts that a window is counted in. */
@@ -45,18 +65,34 @@ const BUCKETS = 60;
 const SLOTS = BUCKETS + 1;
 const MOST_KEYS = 10_000;
 
-interface Count {
-  readonly key: Pick<BudgetKey, 'role' | 'user'>;
-  /** Milliseconds of a bucket. */
-  readonly width: number;
+interface Buckets {
   readonly rows: Float64Array;
   readonly statements: Float64Array;
+}
+
+interface Count {
+  readonly key: BudgetKey;
+  /** Milliseconds of a bucket. */
+  readonly width: number;
+  /** Spent here. */
+  readonly own: Buckets;
+  /** What is known to be spent elsewhere; null: nothing ever was. */
+  others: Buckets | null;
   /** Number of the latest bucket: the time of its beginning, in widths. */
   latest: number;
 }
 
-/** @param mostKeys how many counts are kept; what is beyond shares one */
-export function createWriteBudgets(mostKeys = MOST_KEYS): WriteBudgets {
+/** What others have charged may lie ahead by as much as clocks differ, milliseconds; what is further is a mistake. */
+const MOST_AHEAD_MS = 5_000;
+
+/**
+ * @param mostKeys how many counts are kept; what is beyond shares one
+ * @param onCharge hears what is spent here in the bucket that was charged; not of a count that is shared
+ */
+export function createWriteBudgets(
+  mostKeys = MOST_KEYS,
+  onCharge?: (key: BudgetKey, of: BucketSpent) => void,
+): WriteBudgets {
   const counts = new Map<string, Count>();
   /** Of keys that there was no room for, by window. */
   const shared = new Map<number, Count>();
@@ -82,8 +118,23 @@ export function createWriteBudgets(mostKeys = MOST_KEYS): WriteBudgets {
       const count = find(key) ?? create(key, at);
       advance(count, at);
       const slot = count.latest % SLOTS;
-      count.rows[slot] = (count.rows[slot] ?? 0) + cost.rows;
-      count.statements[slot] = (count.statements[slot] ?? 0) + cost.statements;
+      const rows = (count.own.rows[slot] ?? 0) + cost.rows;
+      const statements = (count.own.statements[slot] ?? 0) + cost.statements;
+      put(count.own, slot, { rows, statements });
+      if (count !== shared.get(key.windowMs))
+        onCharge?.(count.key, { bucket: count.latest, rows, statements });
+    },
+    learn(key, of, at) {
+      if (of.bucket * (key.windowMs / BUCKETS) > at + MOST_AHEAD_MS) return;
+      const known = find(key);
+      if (known === undefined && of.rows === 0 && of.statements === 0) return;
+      const count = known ?? create(key, at);
+      if (count === shared.get(key.windowMs)) return;
+      advance(count, at);
+      advanceTo(count, of.bucket);
+      if (of.bucket < count.latest - BUCKETS) return;
+      count.others ??= newBuckets();
+      put(count.others, of.bucket % SLOTS, of);
     },
     spent(key, at) {
       const count = find(key);
@@ -113,6 +164,13 @@ export function createWriteBudgets(mostKeys = MOST_KEYS): WriteBudgets {
         if (key.role === of.role && key.user === of.user) counts.delete(name);
       }
     },
+    list(at) {
+      return [...counts.values()].flatMap((count): Counted[] => {
+        advance(count, at);
+        const first = firstBucket(count);
+        return first === null ? [] : [{ key: count.key, spent: sum(count, 0), since: first * count.width }];
+      });
+    },
   };
 }
 
@@ -125,12 +183,21 @@ function nameOf({ role, user, windowMs }: BudgetKey): string {
 function newCount({ role, user, windowMs }: BudgetKey, at: number): Count {
   const width = windowMs / BUCKETS;
   return {
-    key: { role, user },
+    key: { role, user, windowMs },
     width,
-    rows: new Float64Array(SLOTS),
-    statements: new Float64Array(SLOTS),
+    own: newBuckets(),
+    others: null,
     latest: Math.floor(at / width),
   };
+}
+
+function newBuckets(): Buckets {
+  return { rows: new Float64Array(SLOTS), statements: new Float64Array(SLOTS) };
+}
+
+function put(buckets: Buckets, slot: number, { rows, statements }: Spent): void {
+  buckets.rows[slot] = rows;
+  buckets.statements[slot] = statements;
 }
 
 function bucketOf({ width }: Count, at: number): number {
@@ -139,24 +206,44 @@ function bucketOf({ width }: Count, at: number): number {
 
 /** Empties the buckets that the window has left behind. A time before the latest counts as the latest. */
 function advance(count: Count, at: number): void {
-  const now = bucketOf(count, at);
-  if (now - count.latest > SLOTS) count.latest = now - SLOTS;
-  while (count.latest < now) {
+  advanceTo(count, bucketOf(count, at));
+}
+
+function advanceTo(count: Count, bucket: number): void {
+  if (bucket - count.latest > SLOTS) count.latest = bucket - SLOTS;
+  while (count.latest < bucket) {
     count.latest += 1;
     const slot = count.latest % SLOTS;
-    count.rows[slot] = 0;
-    count.statements[slot] = 0;
+    put(count.own, slot, NOTHING);
+    if (count.others !== null) put(count.others, slot, NOTHING);
   }
 }
 
 /** The sum of all buckets but the oldest `gone`. */
-function sum({ latest, rows, statements }: Count, gone: number): Spent {
+function sum(count: Count, gone: number): Spent {
   const total = { rows: 0, statements: 0 };
-  for (let bucket = latest - BUCKETS + gone; bucket <= latest; bucket++) {
-    if (bucket < 0) continue;
-    const slot = bucket % SLOTS;
-    total.rows += rows[slot] ?? 0;
-    total.statements += statements[slot] ?? 0;
+  for (let bucket = count.latest - BUCKETS + gone; bucket <= count.latest; bucket++) {
+    const { rows, statements } = inBucket(count, bucket);
+    total.rows += rows;
+    total.statements += statements;
   }
   return total;
+}
+
+function inBucket({ own, others }: Count, bucket: number): Spent {
+  if (bucket < 0) return NOTHING;
+  const slot = bucket % SLOTS;
+  return {
+    rows: (own.rows[slot] ?? 0) + (others?.rows[slot] ?? 0),
+    statements: (own.statements[slot] ?? 0) + (others?.statements[slot] ?? 0),
+  };
+}
+
+/** The oldest bucket with something in it; null: there is nothing. */
+function firstBucket(count: Count): number | null {
+  for (let bucket = count.latest - BUCKETS; bucket <= count.latest; bucket++) {
+    const { rows, statements } = inBucket(count, bucket);
+    if (rows > 0 || statements > 0) return bucket;
+  }
+  return null;
 }

@@ -14,6 +14,7 @@ import { verifyTotp } from '../admin/api/totp.js';
 import { createNotifier } from '../admin/webhooks/notifier.js';
 import type { Settings } from '../config/settings.js';
 import { OperatorError } from '../errors.js';
+import { createBudgetRecorder } from '../gate/budget-recorder.js';
 import { createAnalysisPool } from '../gate/analysis-pool.js';
 import { admitLogin } from '../gate/login-gate.js';
 import { createCatalogStore } from '../gate/catalog-store.js';
@@ -21,7 +22,6 @@ import { createPolicyStore } from '../gate/policy-store.js';
 import { createRecoveryStore } from '../gate/recovery-store.js';
 import type { PolicyStore } from '../gate/policy-store.js';
 import type { Faults } from '../holds-postgres/faults.js';
-import { createWriteBudgets } from '../impact/budget.js';
 import type { Logger } from '../log.js';
 import { createMetrics } from '../metrics.js';
 import type { Metrics } from '../metrics.js';
@@ -159,7 +159,8 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
       metrics,
       policies,
       catalogs,
-      budgets: createWriteBudgets(),
+      budgets: holds.budgets.counts,
+      budgetClock: () => holds.budgets.now(),
       recovery: createRecoveryStore({ run: runCommand, clock: () => performance.now() }),
       audit,
       pool,
@@ -214,6 +215,8 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         store: holds.services.store,
         policy: () => policies.current.policy,
         recorder: holds.recorder,
+        budgets: holds.budgets,
+        budgetRecorder: createBudgetRecorder(audit, metrics),
         sessions: createSessions({ now: () => Date.now(), randomBytes }),
         verifyTotp,
         now: () => Date.now(),

@@ -15,12 +15,15 @@ import type { HoldStore } from '../holds/store.js';
 import type { Faults } from '../holds-postgres/faults.js';
 import { openSharedHolds } from '../holds-postgres/store.js';
 import type { SharedHolds } from '../holds-postgres/store.js';
+import { createLocalBudgets } from '../impact/budgets.js';
+import type { Budgets } from '../impact/budgets.js';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
 
 export interface Holds {
   readonly services: HoldServices;
   readonly recorder: HoldRecorder;
+  readonly budgets: Budgets;
   /** What is wrong with the store, in words; null: nothing. */
   readonly problem: string | null;
   /** Withdraws what waits in this process: whoever waits hears at once that nobody will decide any more. */
@@ -37,7 +40,7 @@ export interface HoldsOptions {
 }
 
 /** What of a store is not the same for both. */
-type Kept = HoldStore & Pick<SharedHolds, 'now' | 'problem' | 'drain' | 'close'>;
+type Kept = HoldStore & Pick<SharedHolds, 'now' | 'budgets' | 'problem' | 'drain' | 'close'>;
 
 const OWNER_BYTES = 12;
 
@@ -63,6 +66,7 @@ export async function openHolds(options: HoldsOptions): Promise<Holds> {
       onError,
     },
     recorder,
+    budgets: store.budgets,
     get problem() {
       return store.problem;
     },
@@ -85,7 +89,8 @@ async function openStore(
       book.close();
       return Promise.resolve();
     };
-    return { ...book, now: steadyNow, problem: null, drain: end, close: end };
+    const budgets = createLocalBudgets(steadyNow);
+    return { ...book, budgets, now: steadyNow, problem: null, drain: end, close: end };
   }
   metrics.holdsStoreUp.set(1);
   return openSharedHolds({

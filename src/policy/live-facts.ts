@@ -39,4 +39,6 @@ export interface LiveFacts {
   spent(ask: BudgetAsk): Spent;
   /** Milliseconds until less than the limits of `ask` is spent, if nothing more is. */
   clearsIn(ask: BudgetAsk): number;
+  /** Groups of which somebody may reset what this user has spent; none: nobody may. */
+  resetBy(): readonly string[];
 }

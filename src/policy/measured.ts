@@ -54,10 +54,20 @@ export function measures(role: Role): boolean {
   return role.hold?.atCommit === true || role.undo === 'capture' || measuringRules(role).length > 0;
 }
 
+/**
+ * Whether a statement must not run before it is approved, nor again after it was undone: a rule says `preview: estimate`.
+ * @param holding ids of the rules that hold it; one that goes by the count says it for everything of its role
+ */
+export function runsOnce(role: Role, holding: readonly string[] = []): boolean {
+  const rules = [...holding, ...measuringRules(role).map(({ rule }) => rule.id)];
+  return rules.some((id) => role.rules[id]?.preview === 'estimate');
+}
+
 /** Whether what is counted may have to be approved, and the statement undone until then. */
 export function mayHold(role: Role): boolean {
   return (
     role.hold !== undefined &&
+    !runsOnce(role) &&
     (role.hold.atCommit || measuringRules(role).some(({ action }) => action === 'hold'))
   );
 }

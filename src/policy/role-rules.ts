@@ -9,7 +9,7 @@ import type { TablePattern } from './glob.js';
 import { RULES } from './registry.js';
 import type { Rule } from './rule.js';
 import { opaqueCode } from './rules/opaque-code.js';
-import type { RecoveryAsk } from './live-facts.js';
+import type { BudgetAsk, RecoveryAsk } from './live-facts.js';
 import type { Role, Verdict } from './types.js';
 
 /** A rule as one role has it. */
@@ -71,4 +71,13 @@ export function recoveryAsks(role: Role): readonly RecoveryAsk[] {
     ASKED.set(role, asked);
   }
   return asked;
+}
+
+/** The budget that the users of a role have; null: none. */
+export function budgetOfRole(role: Role): BudgetAsk | null {
+  for (const { rule, action, options } of activeRules(role)) {
+    const ask = action === 'allow' ? undefined : rule.live?.ask(options);
+    if (ask?.kind === 'budget') return ask;
+  }
+  return null;
 }

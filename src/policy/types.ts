@@ -10,9 +10,14 @@ import type { LiveAsk, LiveFacts } from './live-facts.js';
 export const VERDICTS = ['allow', 'warn', 'confirm', 'hold', 'deny'] as const;
 export type Verdict = (typeof VERDICTS)[number];
 
+/** What approvers are shown of a statement whose role is counted: what it did when it was run and undone, or what the catalog says of its tables. */
+export const PREVIEWS = ['measure', 'estimate'] as const;
+
 /** One rule's entry in a role: its action and its own options. */
 export interface RuleSetting {
   readonly action: Verdict;
+  /** Left out: `measure`. */
+  readonly preview?: (typeof PREVIEWS)[number];
   readonly options: Readonly<Record<string, unknown>>;
 }
 

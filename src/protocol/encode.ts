@@ -144,11 +144,7 @@ export function parse(statement: string, text: Buffer): Buffer {
 }
 
 /** Bind, all parameters and results as text. */
-export function bind(
-  portal: string,
-  statement: string,
-  parameters: readonly (string | null)[] = [],
-): Buffer {
+export function bind(portal: string, statement: string, parameters: readonly (string | null)[] = []): Buffer {
   return serialize.bind({ portal, statement, values: [...parameters] });
 }
 

@@ -19,6 +19,8 @@ describe('without a token', () => {
     ['GET', '/api/holds/h1'],
     ['POST', '/api/holds/h1/approve'],
     ['POST', '/api/holds/h1/deny'],
+    ['GET', '/api/budgets'],
+    ['POST', '/api/budgets/reset'],
     ['GET', '/api/events'],
     ['GET', '/api/whoami'],
     ['GET', '/api/openapi.json'],

@@ -278,6 +278,8 @@ describe('GET /api/openapi.json', () => {
       '/api/holds/{id}',
       '/api/holds/{id}/approve',
       '/api/holds/{id}/deny',
+      '/api/budgets',
+      '/api/budgets/reset',
       '/api/events',
       '/api/whoami',
       '/api/session',

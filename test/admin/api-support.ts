@@ -8,16 +8,45 @@ import { startAdmin } from '../../src/admin/server.js';
 import type { ApiOptions } from '../../src/admin/api/routes.js';
 import { createSessions } from '../../src/admin/api/sessions.js';
 import type { VerifyTotp } from '../../src/admin/api/one-time-codes.js';
+import type { BudgetReset } from '../../src/audit/records-budgets.js';
 import type { RefusedVote } from '../../src/audit/records-holds.js';
 import type { Book } from '../../src/holds/book.js';
+import { createLocalBudgets } from '../../src/impact/budgets.js';
+import type { Budgets } from '../../src/impact/budgets.js';
 import { createLogger } from '../../src/log.js';
 import { createMetrics } from '../../src/metrics.js';
-import type { Approver } from '../../src/policy/types.js';
+import type { Approver, Role } from '../../src/policy/types.js';
 import { DANA, KIM, LEE, OUTSIDER, approver, book, tokenOf, type Clock } from '../holds/support.js';
 
 /** RFC 6238, appendix B: the ASCII string 12345678901234567890. */
 export const TOTP_SECRET = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
 export const TOTI = approver('toti', { totpSecret: TOTP_SECRET });
+
+/** Of the API's policy: 10 rows a minute; nobody may reset those of `svc`. */
+const ROLES: readonly Role[] = (['app', 'svc'] as const).map((name) => ({
+  name,
+  match: {},
+  access: 'write',
+  limits: {},
+  banner: false,
+  session: {},
+  rules: {
+    'write-budget': { action: 'deny', options: { rows: 10, window: 60_000, operations: ['delete'] } },
+  },
+  ...(name === 'app'
+    ? {
+        hold: {
+          approvals: 2,
+          approvers: ['dba'],
+          timeoutMs: 60_000,
+          inTransactionTimeoutMs: 60_000,
+          ticketTtlMs: 60_000,
+          style: 'wait' as const,
+          atCommit: false,
+        },
+      }
+    : {}),
+}));
 
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
@@ -45,6 +74,8 @@ export interface Api {
   readonly store: Book;
   readonly clock: Clock;
   readonly refused: RefusedVote[];
+  readonly budgets: Budgets;
+  readonly resets: BudgetReset[];
   readonly log: string[];
   /** The policy in force: replace to reload. */
   approvers: readonly Approver[];
@@ -57,10 +88,13 @@ export async function startApi(more: Partial<ApiOptions> = {}): Promise<Api> {
   const { book: store, clock } = book();
   const log: string[] = [];
   const logger = createLogger({ level: 'info', destination: { write: (line) => log.push(line) } });
+  const budgets = more.budgets ?? createLocalBudgets(() => clock.now);
   const api: Omit<Api, 'port' | 'close'> = {
     store,
     clock,
     refused: [],
+    budgets,
+    resets: [],
     log,
     approvers: [DANA, KIM, LEE, OUTSIDER, TOTI],
     failing: false,
@@ -73,7 +107,9 @@ export async function startApi(more: Partial<ApiOptions> = {}): Promise<Api> {
     logger,
     api: {
       store,
-      policy: () => ({ approvers: api.approvers }),
+      policy: () => ({ approvers: api.approvers, roles: ROLES }),
+      budgets,
+      budgetRecorder: { reset: (reset) => api.resets.push(reset) },
       recorder: {
         refusedVote: (vote) => api.refused.push(vote),
         durable: () => (api.failing ? Promise.reject(new Error('disk full')) : Promise.resolve()),

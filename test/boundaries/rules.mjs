@@ -96,10 +96,11 @@ export const RULES = [
   ]),
   only(
     'holds-postgres-imports',
-    'holds-postgres imports holds, what that is made of, and the database client',
+    'holds-postgres imports holds, what that is made of, budgets, and the database client',
     '^src/holds-postgres/',
     [
       '^src/(holds-postgres|holds)/',
+      '^src/impact/budgets?\\.ts$',
       '^src/policy/types\\.ts$',
       '^src/errors\\.ts$',
       '^(node:)?(buffer|crypto)$',

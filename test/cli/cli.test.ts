@@ -35,6 +35,9 @@ describe('holdfast', () => {
     [['holds', 'show']],
     [['holds', 'approve']],
     [['holds', 'deny']],
+    [['budgets']],
+    [['budgets', 'list']],
+    [['budgets', 'reset']],
     [['test']],
     [['audit']],
     [['audit', 'verify']],
@@ -55,6 +58,8 @@ describe('holdfast', () => {
     [['holds', 'show']],
     [['holds', 'approve', 'h1', '--watch']],
     [['holds', 'deny', 'h1', 'h2']],
+    [['budgets', 'list']], // no HOLDFAST_TOKEN
+    [['budgets', 'reset', 'shop_app']], // no --role
     [['--frobnicate']],
     [['serve', '--frobnicate']],
     [['serve', 'extra']],

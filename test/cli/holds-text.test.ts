@@ -85,6 +85,7 @@ hold       row-limit: It would delete 1,200 rows.
            hint: Delete in batches.
 
 relations
+    numbers of rows are estimates; not measured
     public.orders: write, about 1,200,000 rows
 
 statement, 33 bytes

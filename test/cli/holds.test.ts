@@ -122,7 +122,7 @@ describe('show, approve and deny', () => {
     const toti = person(tokenOf('toti'));
     expect(await failure(holdsVoteCommand('approve', 'h1', urlOf(port), toti))).toEqual({
       status: 1,
-      message: 'Your votes need a one-time code. Give it with --totp.',
+      message: 'What you decide needs a one-time code. Give it with --totp.',
     });
     const totp = codeAt(TOTP_SECRET, clock.now);
     expect(await holdsVoteCommand('approve', 'h1', { ...urlOf(port), totp }, toti)).toBe(0);

@@ -51,7 +51,7 @@ roles:
       default: warn
       truncate: hold
       cascade: { action: deny }
-      drop-table: {}
+      drop-table: { preview: estimate }
       protected-tables: { tables: ["audit_*"] }
     hold: { approvals: 1, approvers: [dba], timeout: 10m, in_transaction_timeout: 60s, style: ticket }
 approvers:
@@ -84,7 +84,7 @@ approvers:
           truncate: { action: 'hold', options: {} },
           cascade: { action: 'deny', options: {} },
           // Named without action: the rule's own default, deny where it has none.
-          'drop-table': { action: 'hold', options: {} },
+          'drop-table': { action: 'hold', options: {}, preview: 'estimate' },
           'protected-tables': { action: 'deny', options: { tables: ['audit_*'] } },
         },
         hold: {
@@ -138,7 +138,7 @@ describe('a bad policy is refused, with the place and the word', () => {
     [
       'unknown key that is close to nothing',
       oneRole('colour: red'),
-      ['4:5: unknown key "colour"; known are name, match, access, limits, session, banner, rules, hold'],
+      ['4:5: unknown key "colour"; known are name, match, access, limits, session, banner, rules, hold, undo'],
     ],
     ['wrong type', oneRole('rules: 3'), ['4:12: expected a mapping, found 3']],
     ['nothing', oneRole('match:'), ['4:11: expected a mapping, found nothing']],
@@ -186,6 +186,11 @@ describe('a bad policy is refused, with the place and the word', () => {
       ['4:34: expected one of allow, warn, confirm, hold, deny, found "no"'],
     ],
     [
+      'unknown preview',
+      oneRole('rules: { truncate: { preview: guess } }'),
+      ['4:35: expected one of measure, estimate, found "guess"'],
+    ],
+    [
       'a rule that is no action',
       oneRole('rules: { truncate: 3 }'),
       ['4:24: expected an action (allow, warn, confirm, hold, deny) or a mapping, found 3'],
@@ -193,7 +198,7 @@ describe('a bad policy is refused, with the place and the word', () => {
     [
       'unknown option',
       oneRole('rules: { truncate: { rows: 3 } }'),
-      ['4:26: unknown key "rows"; known are action'],
+      ['4:26: unknown key "rows"; known are action, preview'],
     ],
     [
       'missing options',
@@ -294,6 +299,23 @@ describe('a bad policy is refused, with the place and the word', () => {
       'more approvals than approvers',
       `${oneRole('hold: { approvers: [x], approvals: 2 }')}approvers: [{ name: a, groups: [x] }, { name: b, groups: [y] }]\n`,
       ['4:40: 2 approvals are wanted, but only 1 approver belongs to x'],
+    ],
+    [
+      'old rows of what nobody approves',
+      oneRole('undo: capture'),
+      [
+        '4:11: old rows are kept of what was approved, and the role has no "hold" setting, which says who approves',
+      ],
+    ],
+    [
+      'old rows of what is not tried',
+      `${oneRole('undo: capture')}    hold: { approvers: [x] }
+    rules: { json-overwrite: { action: hold, preview: estimate } }
+approvers: [{ name: a, groups: [x] }]
+`,
+      [
+        '6:55: which old rows are to be kept is known when the statement has been tried: "undo" goes with preview: measure',
+      ],
     ],
     [
       'a token that is no SHA-256',

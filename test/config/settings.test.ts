@@ -35,6 +35,11 @@ describe('settings', () => {
         parameters: 'hash',
         rotate: { size: 100 * 1024 ** 2, keep: 10 },
       },
+      undo: {
+        path: path.resolve('.holdfast/undo'),
+        maxSize: 16 * 1024 ** 2,
+        totalSize: 1024 ** 3,
+      },
       limits: {
         connections: 1000,
         startupTimeout: 10_000,
@@ -49,11 +54,15 @@ describe('settings', () => {
   it('the shipped file says the defaults', async () => {
     const shipped = await loadSettings(path.join(ROOT, 'config/holdfast.yaml'), {});
     const defaults = await loadSettings(undefined, {});
-    expect({ ...shipped, audit: { ...shipped.audit, path: '' } }).toEqual({
-      ...defaults,
-      audit: { ...defaults.audit, path: '' },
+    const withoutPaths = (all: Settings): Settings => ({
+      ...all,
+      audit: { ...all.audit, path: '' },
+      undo: { ...all.undo, path: '' },
     });
+    expect(withoutPaths(shipped)).toEqual(withoutPaths(defaults));
     expect(shipped.audit.path).toBe(path.join(ROOT, '.holdfast/audit.jsonl'));
+    expect(shipped.undo.path).toBe(path.join(ROOT, '.holdfast/undo'));
+    expect(settings('undo: { path: rows }').undo.path).toBe('/etc/holdfast/rows');
   });
 
   it('a file without a word in it says the defaults too', () => {

@@ -2,6 +2,10 @@
 import pg from 'pg';
 import { serialize } from 'pg-protocol';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { budgetListSchema } from '../../src/admin/api/schemas.js';
+import { verifyAuditFiles } from '../../src/audit/verify.js';
+import { sha256, tokenOf } from '../holds/support.js';
+import { approverCommand } from '../support/holds.js';
 import { startTestHoldfast } from '../support/holdfast.js';
 import type { TestHoldfast } from '../support/holdfast.js';
 import { createDatabase, withClient } from '../support/postgres.js';
@@ -235,6 +239,84 @@ test('the window slides: what was spent is free again when it has passed', async
     .toBe(1);
   expect(await left()).toBe(44);
   await client.end();
+});
+
+const WITH_HOLD = policy(
+  ROWS,
+  `    hold: { approvers: [dba] }
+approvers:
+  - { name: kim, groups: [dba], token_sha256: "${sha256(tokenOf('kim'))}" }
+`,
+);
+
+test('an approver resets it: the error says who, what is spent counts no more, and the log says by whom', async () => {
+  await start(WITH_HOLD);
+  const client = await connect();
+  const error = await loop(client);
+  expect(error.hint).toContain('Somebody else of dba can reset it: holdfast budgets reset.');
+  const listed = await approverCommand(holdfast, 'kim', ['budgets', 'list']);
+  expect(listed.stdout).toMatch(new RegExp(`^app +${user.name} +5/5 .* spent, `, 'm'));
+  const reset = await approverCommand(holdfast, 'kim', [
+    'budgets',
+    'reset',
+    user.name,
+    '--role',
+    'app',
+    '--reason',
+    'meant',
+  ]);
+  expect(reset).toMatchObject({
+    status: 0,
+    stdout: `budget of ${user.name} (role app): reset; 5 rows and 5 statements do not count any more\n`,
+  });
+  expect((await loop(client, DELETE, 6)).message).toContain('has changed 5 rows');
+  expect(await left()).toBe(40);
+  const records = (await holdfast.records()).filter(({ kind }) => kind === 'budget');
+  expect(records).toMatchObject([
+    {
+      change: 'reset',
+      role: 'app',
+      user: user.name,
+      rows: 5,
+      approver: 'kim',
+      reason: 'meant',
+      counted: true,
+    },
+  ]);
+  expect(await verifyAuditFiles([holdfast.auditFile])).toMatchObject({ ok: true });
+  await client.end();
+});
+
+test('of two Holdfasts that share a store, what is spent at one is spent at both, and so is a reset', async () => {
+  const store = await createDatabase('budget_store');
+  const holds = { store: 'postgres', url: store.url, schema: 'holdfast' } as const;
+  holdfast = await startTestHoldfast(database, WITH_HOLD, { holds });
+  const second = await startTestHoldfast(database, WITH_HOLD, { holds });
+  const at = async (port: number): Promise<pg.Client> => {
+    const client = new pg.Client({ host: '127.0.0.1', port, user: user.name, database: database.name });
+    await client.connect();
+    return client;
+  };
+  const [here, there] = [await at(holdfast.port), await at(second.port)];
+  const rowsAt = async ({ adminPort }: TestHoldfast): Promise<unknown> => {
+    const url = `http://127.0.0.1:${adminPort.toString()}/api/budgets`;
+    const answer = await fetch(url, { headers: { authorization: `Bearer ${tokenOf('kim')}` } });
+    return budgetListSchema.parse(await answer.json()).budgets.map(({ spent }) => spent.rows);
+  };
+  await loop(here);
+  await expect.poll(() => rowsAt(second)).toEqual([5]);
+  await expect(there.query(DELETE, [6])).rejects.toThrow('has changed 5 rows');
+  await approverCommand(second, 'kim', ['budgets', 'reset', user.name, '--role', 'app']);
+  expect((await there.query(DELETE, [6])).rowCount).toBe(1);
+  await expect.poll(() => rowsAt(holdfast)).toEqual([1]);
+  expect((await here.query(DELETE, [7])).rowCount).toBe(1);
+  expect((await holdfast.records()).filter(({ kind }) => kind === 'budget')).toEqual([]);
+  expect((await second.records()).filter(({ kind }) => kind === 'budget')).toHaveLength(1);
+  await here.end();
+  await there.end();
+  await second.close();
+  await holdfast.close();
+  await store.drop();
 });
 
 test('with warn, confirm and observe it passes as these do, and is recorded', async () => {

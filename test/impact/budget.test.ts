@@ -56,6 +56,46 @@ describe('a budget', () => {
     expect([app, hour, other].map((key) => budgets.spent(key, 0).rows)).toEqual([0, 0, 1]);
   });
 
+  it('is listed with what is spent and since when, as long as something is', () => {
+    const budgets = createWriteBudgets(2);
+    budgets.charge(app, { rows: 3, statements: 0 }, 5_500);
+    budgets.charge(app, one, 30_000);
+    budgets.charge({ ...app, user: 'quiet' }, { rows: 0, statements: 0 }, 30_000);
+    budgets.charge({ ...app, user: 'beyond the limit' }, one, 30_000);
+    expect(budgets.list(31_000)).toEqual([{ key: app, spent: { rows: 4, statements: 1 }, since: 5_000 }]);
+    expect(budgets.list(66_000)).toEqual([{ key: app, spent: one, since: 30_000 }]);
+    expect(budgets.list(3 * MINUTE)).toEqual([]);
+  });
+
+  it('adds what others have spent, of which the latest word on a sixtieth counts', () => {
+    const heard: unknown[] = [];
+    const budgets = createWriteBudgets(1, (key, of) => heard.push([key.user, of]));
+    budgets.charge(app, { rows: 3, statements: 1 }, 30_500);
+    budgets.charge(app, { rows: 4, statements: 1 }, 30_700);
+    expect(heard).toEqual([
+      ['shop_app', { bucket: 30, rows: 3, statements: 1 }],
+      ['shop_app', { bucket: 30, rows: 7, statements: 2 }],
+    ]);
+    budgets.learn(app, { bucket: 30, rows: 10, statements: 2 }, 30_900);
+    budgets.learn(app, { bucket: 30, rows: 11, statements: 3 }, 30_900);
+    budgets.learn(app, { bucket: 31, rows: 1, statements: 1 }, 30_900);
+    expect(budgets.spent(app, 30_900)).toEqual({ rows: 19, statements: 6 });
+    expect(budgets.clearsIn(app, { rows: 10, statements: null }, 31_000)).toBe(60_000);
+    expect(budgets.spent(app, 91_000)).toEqual({ rows: 1, statements: 1 });
+    // What the window has left behind, and what lies further ahead than clocks differ.
+    budgets.learn(app, { bucket: 30, rows: 50, statements: 1 }, 91_000);
+    budgets.learn(app, { bucket: 97, rows: 50, statements: 1 }, 91_000);
+    expect(budgets.spent(app, 91_000)).toEqual({ rows: 1, statements: 1 });
+    // Whom there is no room for shares a count, and that is of this process alone.
+    const beyond = { ...app, user: 'beyond' };
+    budgets.charge(beyond, one, 91_000);
+    budgets.learn(beyond, { bucket: 91, rows: 50, statements: 1 }, 91_000);
+    expect(budgets.spent(beyond, 91_000)).toEqual(one);
+    expect(heard).toHaveLength(2);
+    budgets.reset(app);
+    expect(budgets.spent(app, 91_000).rows).toBe(1);
+  });
+
   it('takes a clock that stands still or is set back for no time that has passed', () => {
     const budgets = createWriteBudgets();
     budgets.charge(app, one, 90_000);

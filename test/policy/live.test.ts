@@ -33,6 +33,7 @@ function facts(changes: Partial<LiveFacts> = {}): LiveFacts {
     recovery: () => ({ kind: 'ready' }),
     spent: () => ({ rows: 0, statements: 0 }),
     clearsIn: () => 30_000,
+    resetBy: () => [],
     ...changes,
   };
 }
@@ -78,6 +79,18 @@ describe('a judgement', () => {
     });
     expect(before.statements[0]?.matches).toEqual([]);
     expect(withAnswers(before, spent(9))).toBe(before);
+  });
+
+  it('says who can reset a budget, where somebody can', () => {
+    const hintOf = (groups: readonly string[]): string | null | undefined =>
+      withAnswers(
+        judged('DELETE FROM t WHERE id = 1'),
+        facts({ spent: () => ({ rows: 10, statements: 1 }), resetBy: () => groups }),
+      ).decisive?.hint;
+    expect(hintOf(['dba', 'oncall'])).toContain(
+      'Somebody else of dba, oncall can reset it: holdfast budgets reset.',
+    );
+    expect(hintOf([])).not.toContain('reset');
   });
 
   it('combines what is found with what the text says: the strictest decides', () => {

@@ -237,6 +237,15 @@ export interface Printed {
 
 /** `holdfast holds …` as it ships, as this approver. */
 export function holdsCommand(
+  at: { readonly adminPort: number },
+  as: string,
+  args: readonly string[],
+): Promise<Printed> {
+  return approverCommand(at, as, ['holds', ...args]);
+}
+
+/** A command for approvers as it ships. */
+export function approverCommand(
   { adminPort }: { readonly adminPort: number },
   as: string,
   args: readonly string[],
@@ -245,7 +254,7 @@ export function holdsCommand(
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      [CLI, 'holds', ...args, '--url', url],
+      [CLI, ...args, '--url', url],
       { env: { PATH: process.env['PATH'], HOLDFAST_TOKEN: tokenOf(as) } },
       (_error, stdout, stderr) => {
         resolve({ status: child.exitCode, stdout, stderr });

@@ -6,6 +6,10 @@ import { z } from 'zod';
 import { SESSION_COOKIE, SESSION_HEADER } from './guard.js';
 import { PROBLEM_STATUSES } from './problems.js';
 import {
+  budgetListSchema,
+  budgetResetBodySchema,
+  budgetResetSchema,
+  budgetSchema,
   holdIdSchema,
   holdListSchema,
   holdSchema,
@@ -22,6 +26,10 @@ const COMPONENTS = {
   HoldSummary: holdSummarySchema,
   HoldList: holdListSchema,
   Vote: voteBodySchema,
+  Budget: budgetSchema,
+  BudgetList: budgetListSchema,
+  BudgetResetRequest: budgetResetBodySchema,
+  BudgetReset: budgetResetSchema,
   Whoami: whoamiSchema,
   Session: sessionSchema,
   Problem: problemSchema,
@@ -115,7 +123,7 @@ export function openApi(): object {
       title: 'Holdfast: approvals',
       version: '1',
       description:
-        'Statements that wait until people approve them. Every call needs the token of an approver, or a session that the approvals page has opened with one.',
+        'Statements that wait until people approve them, and write budgets that they may reset. Every call needs the token of an approver, or a session that the approvals page has opened with one.',
     },
     security: [{ token: [] }, { cookie: [], key: [] }],
     paths: {
@@ -137,6 +145,21 @@ export function openApi(): object {
       },
       '/api/holds/{id}/approve': voting('approve'),
       '/api/holds/{id}/deny': voting('deny'),
+      '/api/budgets': {
+        get: {
+          operationId: 'listBudgets',
+          summary: 'what users have spent of their write budgets, as far as the caller may see it',
+          ...answers('tripped ones first', json('BudgetList')),
+        },
+      },
+      '/api/budgets/reset': {
+        post: {
+          operationId: 'resetBudget',
+          summary: 'forgets what a user of a role has spent; not of oneself',
+          requestBody: { required: true, ...json('BudgetResetRequest') },
+          ...answers('what was forgotten', json('BudgetReset')),
+        },
+      },
       '/api/events': {
         get: {
           operationId: 'events',

@@ -7,6 +7,7 @@
  */
 import type { FastifyReply } from 'fastify';
 import type { RejectionReason } from '../../holds/life-cycle.js';
+import type { CodeOutcome } from './one-time-codes.js';
 
 export interface Problem {
   readonly code: string;
@@ -21,6 +22,7 @@ const STATUS = {
   cross_site: 403,
   not_found: 404,
   unknown_hold: 404,
+  unknown_budget: 404,
   invalid_request: 400,
   too_large: 413,
   unsupported_media_type: 415,
@@ -71,3 +73,40 @@ export function sendRetryLater(
     `Try again in ${seconds} ${seconds === '1' ? 'second' : 'seconds'}.`,
   );
 }
+
+type RefusedCode = Exclude<CodeOutcome, { readonly kind: 'accepted' }>;
+
+/** Ends a request whose one-time code is missing or wrong. */
+export function sendCodeProblem(reply: FastifyReply, code: RefusedCode): FastifyReply {
+  return code.kind === 'limited'
+    ? sendRetryLater(reply, 'too_many_failures', 'Too many wrong one-time codes.', code.retryAfterMs)
+    : sendProblem(reply, ...CODE_PROBLEMS[code.kind]);
+}
+
+const CODE_PROBLEMS: Readonly<
+  Record<
+    Exclude<RefusedCode['kind'], 'limited'>,
+    readonly [code: ProblemCode, message: string, hint: string | null]
+  >
+> = {
+  totp_required: [
+    'totp_required',
+    'What you decide needs a one-time code.',
+    'Send it as "totp" in the body.',
+  ],
+  totp_wrong: [
+    'totp_wrong',
+    'The one-time code is wrong.',
+    'Codes change every 30 seconds; see that the clock is right.',
+  ],
+  totp_reused: [
+    'totp_reused',
+    'The one-time code has been used.',
+    'Each counts once: wait for the next one.',
+  ],
+  totp_unavailable: [
+    'totp_unavailable',
+    'One-time codes cannot be checked here, so what you decide does not count.',
+    null,
+  ],
+};

@@ -14,17 +14,20 @@ import type { Hold, HoldState, Vote } from '../../holds/hold.js';
 import { voteRejection } from '../../holds/life-cycle.js';
 import { HoldStoreUnavailable } from '../../holds/store.js';
 import type { HoldStore } from '../../holds/store.js';
+import type { BudgetRecorder } from '../../gate/budget-recorder.js';
+import type { Budgets } from '../../impact/budgets.js';
 import type { Logger } from '../../log.js';
 import type { Approver, Policy } from '../../policy/types.js';
 import { createAuthenticator } from './authentication.js';
 import type { Authenticator } from './authentication.js';
+import { BODY_LIMIT_BYTES, BODY_PROBLEMS, bodyWords, readBodies } from './bodies.js';
+import { budgetRoutes } from './budget-routes.js';
 import { createEventStreams } from './events.js';
 import { callerOf, currentApprover, guard, sendUnauthenticated } from './guard.js';
 import { createOneTimeCodes } from './one-time-codes.js';
-import type { CodeOutcome, OneTimeCodes, VerifyTotp } from './one-time-codes.js';
+import type { OneTimeCodes, VerifyTotp } from './one-time-codes.js';
 import { openApi } from './openapi.js';
-import { sendProblem, sendRetryLater } from './problems.js';
-import type { ProblemCode } from './problems.js';
+import { sendCodeProblem, sendProblem, sendRetryLater } from './problems.js';
 import { listQuerySchema, voteBodySchema } from './schemas.js';
 import { sessionRoutes } from './session-routes.js';
 import type { Sessions } from './sessions.js';
@@ -33,7 +36,9 @@ import { holdView, summaryView, whoamiView } from './views.js';
 export interface ApiOptions {
   readonly store: HoldStore;
   /** The policy in force: asked anew for every call. */
-  readonly policy: () => Pick<Policy, 'approvers'>;
+  readonly policy: () => Pick<Policy, 'approvers' | 'roles'>;
+  readonly budgets: Budgets;
+  readonly budgetRecorder: BudgetRecorder;
   /** gate/hold-recorder.ts. */
   readonly recorder: {
     refusedVote(vote: RefusedVote): void;
@@ -53,8 +58,6 @@ export interface ApiOptions {
   readonly heartbeatMs?: number;
 }
 
-/** A vote with a reason of the longest, every character escaped. */
-const BODY_LIMIT_BYTES = 8_192;
 /** Below the admin port's idle timeout. */
 const HEARTBEAT_MS = 5_000;
 const STREAM_RETRY_MS = 30_000;
@@ -118,6 +121,7 @@ export function holdsApi(options: ApiOptions): FastifyPluginCallback {
         castVote(services, choice, request, reply),
       );
     }
+    budgetRoutes(api, services);
     // HEAD would open a stream that nobody reads.
     api.get('/events', { exposeHeadRoute: false }, (request, reply) => {
       const stream = streams.open(callerOf(request));
@@ -141,32 +145,6 @@ function answerFailures(api: FastifyInstance, { logger }: Services): void {
     if (error instanceof HoldStoreUnavailable) return sendStoreUnavailable(reply, error);
     logger.error({ err: error, route: request.routeOptions.url ?? null }, 'an API call failed');
     return sendProblem(reply, 'internal', 'Holdfast failed to answer; its log says why.');
-  });
-}
-
-const BODY_HINT = 'The body is a JSON object: {"reason": "…", "totp": "123456"}, both optional.';
-
-/** What Fastify says of a body, by its status. */
-const BODY_PROBLEMS: ReadonlyMap<number, readonly [code: ProblemCode, message: string, hint: string | null]> =
-  new Map([
-    [400, ['invalid_request', 'The request cannot be read.', BODY_HINT]],
-    [413, ['too_large', 'The body is too large.', null]],
-    [415, ['unsupported_media_type', 'The body must be application/json.', null]],
-  ]);
-
-/** JSON and nothing else: what a form on another site can send is not read at all. */
-function readBodies(api: FastifyInstance): void {
-  api.removeAllContentTypeParsers();
-  api.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
-    if (body === '') {
-      done(null, {});
-      return;
-    }
-    try {
-      done(null, JSON.parse(body as string));
-    } catch {
-      done(Object.assign(new Error('not JSON'), { statusCode: 400 }));
-    }
   });
 }
 
@@ -225,6 +203,8 @@ async function listHolds(
   return reply.send({ holds: holds.map((hold) => summaryView(hold, approver, holdsNow())), more });
 }
 
+const VOTE_HINT = 'The body is a JSON object: {"reason": "…", "totp": "123456"}, both optional.';
+
 async function castVote(
   services: Services,
   choice: Vote['choice'],
@@ -238,7 +218,7 @@ async function castVote(
   if (approver === null) return sendUnauthenticated(reply);
   const body = voteBodySchema.safeParse(request.body ?? {});
   if (!body.success) {
-    return sendProblem(reply, 'invalid_request', problemWords(body.error.issues), BODY_HINT);
+    return sendProblem(reply, 'invalid_request', bodyWords(body.error.issues), VOTE_HINT);
   }
   const hold = await visibleHold(services, request, approver);
   if (hold === null) return sendUnknown(request, reply);
@@ -256,12 +236,9 @@ async function castVote(
     return sendProblem(reply, early.reason, early.message);
   }
   const code = codes.take({ ...caller, approver }, body.data.totp);
-  if (code.kind === 'limited') {
-    return sendRetryLater(reply, 'too_many_failures', 'Too many wrong one-time codes.', code.retryAfterMs);
-  }
   if (code.kind !== 'accepted') {
-    refuse(hold, code.kind);
-    return sendProblem(reply, ...CODE_PROBLEMS[code.kind]);
+    if (code.kind !== 'limited') refuse(hold, code.kind);
+    return sendCodeProblem(reply, code);
   }
 
   const outcome = await store.vote(hold.id, ballot);
@@ -281,40 +258,4 @@ async function castVote(
     );
   }
   return reply.send(holdView(outcome.hold, approver, holdsNow()));
-}
-
-const CODE_PROBLEMS: Readonly<
-  Record<
-    Exclude<CodeOutcome['kind'], 'accepted' | 'limited'>,
-    readonly [code: ProblemCode, message: string, hint: string | null]
-  >
-> = {
-  totp_required: ['totp_required', 'Your votes need a one-time code.', 'Send it as "totp" in the body.'],
-  totp_wrong: [
-    'totp_wrong',
-    'The one-time code is wrong.',
-    'Codes change every 30 seconds; see that the clock is right.',
-  ],
-  totp_reused: [
-    'totp_reused',
-    'The one-time code has been used.',
-    'Each counts once: wait for the next one.',
-  ],
-  totp_unavailable: [
-    'totp_unavailable',
-    'One-time codes cannot be checked here, so the vote does not count.',
-    null,
-  ],
-};
-
-/** What is wrong with a body, without quoting it. */
-function problemWords(
-  issues: readonly { readonly path: readonly PropertyKey[]; readonly code: string }[],
-): string {
-  const issue = issues[0];
-  if (issue === undefined) return 'The body is not what it must be.';
-  if (issue.code === 'unrecognized_keys') return 'The body has a key that is not known.';
-  return issue.path.length === 0
-    ? 'The body must be an object.'
-    : `"${issue.path.map(String).join('.')}" in the body is not what it must be.`;
 }

@@ -46,6 +46,16 @@ export const voteBodySchema = z.strictObject({
     .meta({ description: 'one-time code, for approvers who have a TOTP secret' }),
 });
 
+/** A name of PostgreSQL's is shorter; what is longer is nobody's. */
+const MAX_NAME_CHARACTERS = 255;
+const name = z.string().min(1).max(MAX_NAME_CHARACTERS);
+
+export const budgetResetBodySchema = z.strictObject({
+  role: name.meta({ description: 'role of the policy' }),
+  user: name.meta({ description: 'database user whose budget it is' }),
+  ...voteBodySchema.shape,
+});
+
 const vote = z.object({
   approver: z.string(),
   choice: z.enum(['approve', 'deny']),
@@ -164,13 +174,40 @@ export const holdListSchema = z.object({
   more: z.boolean().meta({ description: 'there are more than the limit' }),
 });
 
+const spent = z.object({ rows: count, statements: count });
+
+export const budgetSchema = z.object({
+  role: z.string().meta({ description: 'role of the policy' }),
+  user: z.string().meta({ description: 'database user' }),
+  window_ms: count.meta({ description: 'how long what was changed counts' }),
+  limits: z.object({ rows: count.nullable(), statements: count.nullable() }),
+  spent,
+  since: instant.meta({ description: 'when the first of it was spent, to a sixtieth of the window' }),
+  tripped: z.boolean().meta({ description: 'a limit is reached: the rule stops what comes next' }),
+  clears_at: instant
+    .nullable()
+    .meta({ description: 'when less than the limits is spent, if nothing more is; null: it is now' }),
+  may_reset: mayVote.meta({ description: 'about the caller' }),
+});
+
+export const budgetListSchema = z.object({
+  budgets: z.array(budgetSchema).meta({ description: 'tripped ones first, then by what share is spent' }),
+  more: z.boolean().meta({ description: `there are more than ${MAX_LISTED}` }),
+});
+
+export const budgetResetSchema = z.object({
+  role: z.string(),
+  user: z.string(),
+  forgotten: spent.meta({ description: 'what was spent in the window and does not count any more' }),
+});
+
 export const whoamiSchema = z.object({
   name: z.string(),
   groups: z.array(z.string()),
   users: z
     .array(z.string())
     .meta({ description: "the caller's database users; their holds are not the caller's to decide" }),
-  totp: z.boolean().meta({ description: 'votes need a one-time code' }),
+  totp: z.boolean().meta({ description: 'votes and resets need a one-time code' }),
 });
 
 export const sessionSchema = z.object({
@@ -188,6 +225,9 @@ export const problemSchema = z.object({
 export type HoldSummaryView = z.output<typeof holdSummarySchema>;
 export type HoldView = z.output<typeof holdSchema>;
 export type HoldListView = z.output<typeof holdListSchema>;
+export type BudgetView = z.output<typeof budgetSchema>;
+export type BudgetListView = z.output<typeof budgetListSchema>;
+export type BudgetResetView = z.output<typeof budgetResetSchema>;
 export type WhoamiView = z.output<typeof whoamiSchema>;
 export type SessionView = z.output<typeof sessionSchema>;
 export type ParameterView = z.output<typeof parameter>;

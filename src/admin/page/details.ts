@@ -30,7 +30,7 @@ export function detailsOf(hold: Hold, now: number): HTMLElement[] {
     parametersSection(hold.parameters),
     transactionSection(hold.statements ?? null),
     section('Why it waits', h('ul', { class: 'matches' }, hold.matches.map(matchItem))),
-    tablesSection(hold.relations),
+    tablesSection(hold),
     votesSection(hold, now),
     facts(hold, now),
   ];
@@ -193,7 +193,7 @@ function rank({ mode, beside }: Relation): number {
   return mode === 'read' ? 2 : 0;
 }
 
-function tablesSection(relations: readonly Relation[]): HTMLElement | null {
+function tablesSection({ relations, impact }: Hold): HTMLElement | null {
   if (relations.length === 0) return null;
   const row = (relation: Relation): HTMLElement =>
     h(
@@ -234,6 +234,7 @@ function tablesSection(relations: readonly Relation[]): HTMLElement | null {
         h('tbody', null, [...relations].sort((a, b) => rank(a) - rank(b)).map(row)),
       ),
     ),
+    impact === null ? h('p', { class: 'quiet' }, 'Numbers of rows are estimates; not measured.') : null,
   );
 }
 

@@ -60,7 +60,7 @@ export const writeBudget = defineRule({
           : 'Send it in parts.';
       return {
         message: `User "${facts.user}" ${what}.`,
-        hint: `${passes} A loop that is meant to go on needs a role with a larger budget.`,
+        hint: `${passes}${resetWords(facts.resetBy())} A loop that is meant to go on needs a role with a larger budget.`,
       };
     },
   },
@@ -73,6 +73,13 @@ function asked(options: {
 }): BudgetAsk {
   const { rows = null, statements = null, window } = options;
   return { kind: 'budget', windowMs: window, rows, statements };
+}
+
+/** Who is to be asked, and what they do. */
+function resetWords(groups: readonly string[]): string {
+  return groups.length === 0
+    ? ''
+    : ` Somebody else of ${groups.join(', ')} can reset it: holdfast budgets reset.`;
 }
 
 function last(window: number): string {
