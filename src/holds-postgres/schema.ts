@@ -52,6 +52,14 @@ const VERSIONS: readonly string[] = [
   CREATE INDEX open_hold ON $S.hold (expires_at, db_user, bytes) WHERE closing IS NULL;
   CREATE INDEX closed_hold ON $S.hold (closing) WHERE closing IS NOT NULL;
   `,
+  `
+  CREATE TABLE $S.used_code (
+    secret_sha256 text PRIMARY KEY,
+    step bigint NOT NULL,
+    used_at bigint NOT NULL
+  );
+  COMMENT ON TABLE $S.used_code IS 'The last one-time code that counted for each secret of an approver: its time step of 30 seconds. Whoever deletes here makes a code count again.';
+  `,
 ];
 
 /** What this program knows. */

@@ -10,6 +10,7 @@ import { DEFAULT_LIMITS } from '../holds/limits.js';
 import type { HoldLimits } from '../holds/limits.js';
 import { HoldStoreUnavailable } from '../holds/store.js';
 import type { HoldStore } from '../holds/store.js';
+import type { UsedCodes } from '../holds/used-codes.js';
 import { OperatorError } from '../errors.js';
 import { createChanges, ticketFingerprint } from './changes.js';
 import { createDatabaseClock } from './clock.js';
@@ -22,6 +23,7 @@ import { COLUMNS, fromRow } from './rows.js';
 import { migrate, schemaNames } from './schema.js';
 import { DEFAULT_PACE, createUpkeep } from './upkeep.js';
 import type { Pace, Upkeep } from './upkeep.js';
+import { createSharedCodes } from './used-codes.js';
 
 export interface SharedHoldsOptions {
   /** Of the database. It may hold a password: it is not repeated anywhere. */
@@ -46,6 +48,7 @@ export interface SharedHoldsOptions {
 }
 
 export interface SharedHolds extends HoldStore {
+  readonly usedCodes: UsedCodes;
   /** Milliseconds since 1970, as the database has it, as well as this process can tell. */
   now(): number;
   /** What is wrong with the store, in words; null: nothing. */
@@ -80,6 +83,7 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const pace = { ...DEFAULT_PACE, ...options.pace };
   const changes = createChanges({ me, connections, names, limits, clock, news });
+  const usedCodes = createSharedCodes(connections, names);
   const keeper = createUpkeep({
     me,
     connections,
@@ -88,6 +92,7 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
     clock,
     news,
     changes,
+    usedCodes,
     setTimer,
     onError,
   });
@@ -195,6 +200,7 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
       return outcome.kind === 'changed' ? outcome.hold : null;
     },
     subscribe: news.subscribe,
+    usedCodes,
     now: () => clock.now(),
     get problem() {
       return listener.problem;

@@ -209,6 +209,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         recorder: holds.recorder,
         sessions: createSessions({ now: () => Date.now(), randomBytes }),
         verifyTotp,
+        usedCodes: holds.usedCodes,
         now: () => Date.now(),
         holdsNow: holds.services.now,
         logger,

@@ -12,6 +12,8 @@ import { createBook } from '../holds/book.js';
 import { HOLD_ID_BYTES, holdId } from '../holds/request.js';
 import { HoldStoreUnavailable } from '../holds/store.js';
 import type { HoldStore } from '../holds/store.js';
+import { createUsedCodes } from '../holds/used-codes.js';
+import type { UsedCodes } from '../holds/used-codes.js';
 import type { Faults } from '../holds-postgres/faults.js';
 import { openSharedHolds } from '../holds-postgres/store.js';
 import type { SharedHolds } from '../holds-postgres/store.js';
@@ -21,6 +23,8 @@ import type { Metrics } from '../metrics.js';
 export interface Holds {
   readonly services: HoldServices;
   readonly recorder: HoldRecorder;
+  /** One-time codes that have counted, in whatever process shares the store. */
+  readonly usedCodes: UsedCodes;
   /** What is wrong with the store, in words; null: nothing. */
   readonly problem: string | null;
   /** Withdraws what waits in this process: whoever waits hears at once that nobody will decide any more. */
@@ -37,7 +41,7 @@ export interface HoldsOptions {
 }
 
 /** What of a store is not the same for both. */
-type Kept = HoldStore & Pick<SharedHolds, 'now' | 'problem' | 'drain' | 'close'>;
+type Kept = HoldStore & Pick<SharedHolds, 'usedCodes' | 'now' | 'problem' | 'drain' | 'close'>;
 
 const OWNER_BYTES = 12;
 
@@ -63,6 +67,7 @@ export async function openHolds(options: HoldsOptions): Promise<Holds> {
       onError,
     },
     recorder,
+    usedCodes: store.usedCodes,
     get problem() {
       return store.problem;
     },
@@ -85,7 +90,14 @@ async function openStore(
       book.close();
       return Promise.resolve();
     };
-    return { ...book, now: steadyNow, problem: null, drain: end, close: end };
+    return {
+      ...book,
+      usedCodes: createUsedCodes(),
+      now: steadyNow,
+      problem: null,
+      drain: end,
+      close: end,
+    };
   }
   metrics.holdsStoreUp.set(1);
   return openSharedHolds({

@@ -10,6 +10,7 @@ import { createSessions } from '../../src/admin/api/sessions.js';
 import type { VerifyTotp } from '../../src/admin/api/one-time-codes.js';
 import type { RefusedVote } from '../../src/audit/records-holds.js';
 import type { Book } from '../../src/holds/book.js';
+import { createUsedCodes } from '../../src/holds/used-codes.js';
 import { createLogger } from '../../src/log.js';
 import { createMetrics } from '../../src/metrics.js';
 import type { Approver } from '../../src/policy/types.js';
@@ -80,6 +81,7 @@ export async function startApi(more: Partial<ApiOptions> = {}): Promise<Api> {
       },
       sessions: createSessions({ now: () => clock.now, randomBytes }),
       verifyTotp,
+      usedCodes: createUsedCodes(),
       now: () => clock.now,
       logger,
       ...more,

@@ -14,6 +14,7 @@ import type { Hold, HoldState, Vote } from '../../holds/hold.js';
 import { voteRejection } from '../../holds/life-cycle.js';
 import { HoldStoreUnavailable } from '../../holds/store.js';
 import type { HoldStore } from '../../holds/store.js';
+import type { UsedCodes } from '../../holds/used-codes.js';
 import type { Logger } from '../../log.js';
 import type { Approver, Policy } from '../../policy/types.js';
 import { createAuthenticator } from './authentication.js';
@@ -44,6 +45,8 @@ export interface ApiOptions {
   readonly sessions: Sessions;
   /** null: codes cannot be checked, and whoever has a TOTP secret cannot vote. */
   readonly verifyTotp: VerifyTotp | null;
+  /** Remembers the codes that have counted, wherever the store keeps its holds. */
+  readonly usedCodes: UsedCodes;
   /** Milliseconds since 1970, as people's clocks have it: one-time codes go by it. */
   readonly now: () => number;
   /** Milliseconds since 1970, on the clock that the store goes by; `now` where it is left out. */
@@ -79,14 +82,14 @@ interface Services extends ApiOptions {
 
 /** To be registered with the prefix /api. */
 export function holdsApi(options: ApiOptions): FastifyPluginCallback {
-  const { now, policy, sessions, verifyTotp, logger, store } = options;
+  const { now, policy, sessions, verifyTotp, usedCodes, logger, store } = options;
   const holdsNow = options.holdsNow ?? now;
   const authenticator = createAuthenticator({ approvers: () => policy().approvers, now });
   const services: Services = {
     ...options,
     holdsNow,
     authenticator,
-    codes: createOneTimeCodes({ verify: verifyTotp, now }),
+    codes: createOneTimeCodes({ verify: verifyTotp, used: usedCodes, now }),
   };
   const streams = createEventStreams({
     store,
@@ -255,7 +258,20 @@ async function castVote(
     refuse(hold, early.reason);
     return sendProblem(reply, early.reason, early.message);
   }
-  const code = codes.take({ ...caller, approver }, body.data.totp);
+  let code: CodeOutcome;
+  try {
+    code = await codes.take({ ...caller, approver }, body.data.totp);
+  } catch (error) {
+    if (!(error instanceof HoldStoreUnavailable)) throw error;
+    logger.warn({ hold: hold.id }, `a one-time code cannot be taken: ${error.message}`);
+    refuse(hold, 'totp_unavailable');
+    return sendProblem(
+      reply,
+      'store_unavailable',
+      'The store of holds cannot be reached, so your one-time code does not count; no vote was cast.',
+      'Try again with the next code; /readyz says when the store is back.',
+    );
+  }
   if (code.kind === 'limited') {
     return sendRetryLater(reply, 'too_many_failures', 'Too many wrong one-time codes.', code.retryAfterMs);
   }
