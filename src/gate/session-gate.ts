@@ -212,7 +212,13 @@ export class SessionGate implements StatementGate {
     const tried = mustApprove && measured.length === 1 && this.#isTriedFirst(measured[0] ?? null);
     const released = tried
       ? null
-      : this.#approved({ judged, reached: byNames.held, parameters: byNames.parameters, record });
+      : this.#approved({
+          judged,
+          text: bytes.subarray(start, end),
+          reached: byNames.held,
+          parameters: byNames.parameters,
+          record,
+        });
     if (released !== null && !('runs' in released)) return released;
     if (judged.runsForeignCode) this.#waits.ranForeignCode();
     const runs = released?.runs ?? record(tried ? TRIED : null);
@@ -344,6 +350,7 @@ export class SessionGate implements StatementGate {
       ? null
       : this.#approved({
           judged,
+          text: null,
           reached: held,
           parameters: [...(kept ?? []), ...reachedParameters],
           record: recordAs,

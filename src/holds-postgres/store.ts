@@ -200,6 +200,8 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
       return outcome.kind === 'changed' ? outcome.hold : null;
     },
     subscribe: news.subscribe,
+    watch: news.watch,
+    unwatch: news.unwatch,
     usedCodes,
     now: () => clock.now(),
     get problem() {

@@ -5,9 +5,12 @@
 import { randomBytes } from 'node:crypto';
 import type { AuditLog } from '../audit/writer.js';
 import type { Settings } from '../config/settings.js';
+import { REMIND_MS } from '../gate/held.js';
 import type { HoldServices } from '../gate/held.js';
 import { createHoldRecorder } from '../gate/hold-recorder.js';
 import type { HoldRecorder } from '../gate/hold-recorder.js';
+import { createShownTexts } from '../gate/hold-subject.js';
+import { createReminders } from '../gate/reminders.js';
 import { createBook } from '../holds/book.js';
 import { HOLD_ID_BYTES, holdId } from '../holds/request.js';
 import { HoldStoreUnavailable } from '../holds/store.js';
@@ -63,7 +66,8 @@ export async function openHolds(options: HoldsOptions): Promise<Holds> {
       durable: () => recorder.durable(),
       newId: () => holdId(randomBytes(HOLD_ID_BYTES)),
       now: () => store.now(),
-      setTimer,
+      shownTexts: createShownTexts(),
+      reminders: createReminders({ everyMs: REMIND_MS, now: steadyNow, setTimer }),
       onError,
     },
     recorder,
