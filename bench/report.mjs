@@ -124,8 +124,8 @@ function extrasTable(results, contestants) {
 /** @param {Results} results */
 function holdsTable({ holds }) {
   if (holds === null) return '';
-  const latency = (/** @type {import('./holds.mjs').Latency} */ { p50, p99 }) =>
-    `${number(p50, 0)} / ${number(p99, 0)}`;
+  const beside = (/** @type {import('./holds.mjs').Beside} */ { p50, p99, cpu }) =>
+    `${number(p50, 0)} / ${number(p99, 0)} / ${number(cpu, 0)}`;
   return table(
     ['waiting for approval', ''],
     [
@@ -134,9 +134,8 @@ function holdsTable({ holds }) {
         `bytes a session that waits, statement of ${statement} bytes`,
         `${number(bytes, 0)} (idle + statement ${signed(bytes - holds.idle - statement)})`,
       ]),
-      ['another session, µs p50 / p99: nothing waits', latency(holds.none)],
-      ['… 1,000 sessions wait', latency(holds.many)],
-      ['… they are gone', latency(holds.after)],
+      ['another session, µs p50 / p99 / CPU a query: 1,000 idle', beside(holds.beside.idle)],
+      ['… the same 1,000 wait', beside(holds.beside.waiting)],
     ],
   );
 }

@@ -12,12 +12,12 @@ import { fingerprintOf } from '../holds/fingerprint.js';
 import type { Hold, Subject, Withdrawal } from '../holds/hold.js';
 import { holdTimes } from '../holds/request.js';
 import { HoldStoreUnavailable } from '../holds/store.js';
-import type { ChangeOutcome, HoldStore } from '../holds/store.js';
+import type { ChangeOutcome, HoldStore, HoldWatcher } from '../holds/store.js';
 import type { Refusal } from '../errors.js';
 import type { HoldSetting } from '../policy/types.js';
 import type { Notice } from '../protocol/encode.js';
-import { subjectOf } from './hold-subject.js';
-import type { HeldMessage, HoldingSession } from './hold-subject.js';
+import { shownBytes, subjectOf } from './hold-subject.js';
+import type { HeldMessage, HoldingSession, ShownTexts } from './hold-subject.js';
 import {
   endRefusal,
   holdNotice,
@@ -26,10 +26,12 @@ import {
   storeFailed,
   storeUnavailable,
   ticketRefusal,
+  whyOf,
   withdrawalRefusal,
 } from './hold-words.js';
-import type { PolicyStore } from './policy-store.js';
+import type { PolicyStore, PolicyWatcher } from './policy-store.js';
 import type { Run } from './recorder.js';
+import type { Reminded, Reminders } from './reminders.js';
 import { recordRefusal } from './words.js';
 
 /** What all sessions' holds share. */
@@ -40,8 +42,9 @@ export interface HoldServices {
   readonly newId: () => string;
   /** Milliseconds since 1970, on the clock that the store goes by. */
   readonly now: () => number;
-  /** Calls back once after that many milliseconds. @returns cancels it */
-  readonly setTimer: (callback: () => void, delayMs: number) => () => void;
+  readonly shownTexts: ShownTexts;
+  /** Of those who wait, that they still do. */
+  readonly reminders: Reminders;
   /** The store threw. */
   readonly onError: (error: unknown) => void;
 }
@@ -51,6 +54,8 @@ export interface HoldingConnection {
   /** The message that waits can be asked about again. */
   ready(): void;
   notify(notice: Notice): void;
+  /** The bytes of the message at hand stay as they are, and are kept while it waits. */
+  keepsMessage(): boolean;
 }
 
 /** A released message may run: as recorded, and with what to tell the client. */
@@ -64,7 +69,7 @@ export interface Release {
 export type HeldAnswer = 'wait' | Refusal | Release;
 
 /** How often a waiting client hears that its statement still waits, milliseconds. */
-const REMIND_MS = 30_000;
+export const REMIND_MS = 30_000;
 
 type State =
   /** The store is at it. */
@@ -77,14 +82,12 @@ type State =
   | { readonly kind: 'released'; readonly fingerprint: string }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
-/** One message's way through the store. */
+/** One message's way through the store. There may be thousands, so it has no more than it needs. */
 interface Attempt {
   readonly id: string;
   /** SHA-256 of the policy that it is held by. */
   readonly policy: string;
   readonly setting: HoldSetting;
-  readonly why: string;
-  readonly who: string;
   readonly runs: readonly Run[];
   /** What names in it stand for, which must stay what people were shown. */
   readonly reached: string;
@@ -93,13 +96,13 @@ interface Attempt {
   hold: Hold | null;
   /** Why nobody waits for it any more. */
   left: Withdrawal | null;
-  readonly stops: (() => void)[];
-  stopReminder: () => void;
 }
 
 const ASKING: State = { kind: 'asking' };
+const WAITING: State = { kind: 'waiting' };
+const APPROVED: State = { kind: 'approved' };
 
-export class Held {
+export class Held implements HoldWatcher, PolicyWatcher, Reminded {
   readonly #services: HoldServices;
   readonly #policies: PolicyStore;
   readonly #environment: string;
@@ -135,6 +138,7 @@ export class Held {
     const { state } = attempt;
     if (state.kind === 'refused') {
       this.#attempt = null;
+      this.#stop(attempt);
       return state.refusal;
     }
     if (attempt.policy !== policy) {
@@ -151,7 +155,10 @@ export class Held {
    */
   pass(message: HeldMessage, setting: HoldSetting, record: () => readonly Run[]): HeldAnswer {
     const attempt = this.#attempt;
-    if (attempt === null) return this.#begin(message, setting, record());
+    if (attempt === null) {
+      if (this.#mustKeep(message)) return 'wait';
+      return this.#begin(message, setting, record());
+    }
     const { state, hold } = attempt;
     const print = fingerprintOf(this.#subject(message, setting, attempt.runs));
     switch (state.kind) {
@@ -164,7 +171,7 @@ export class Held {
           return withdrawalRefusal('superseded', attempt.id);
         }
         attempt.state = ASKING;
-        this.#step(attempt, this.#release(attempt, print));
+        this.#step(attempt, this.#release(attempt, print), hold?.subject ?? null);
         return 'wait';
       case 'released':
         if (hold === null || state.fingerprint !== print || attempt.reached !== reachedBy(message)) {
@@ -172,10 +179,11 @@ export class Held {
           return withdrawalRefusal('superseded', attempt.id);
         }
         this.#attempt = null;
-        stop(attempt);
+        this.#stop(attempt);
         return { hold, runs: attempt.runs, notice: releaseNotice(hold) };
       case 'refused':
         this.#attempt = null;
+        this.#stop(attempt);
         return state.refusal;
     }
   }
@@ -186,7 +194,7 @@ export class Held {
     if (attempt === null) return;
     this.#attempt = null;
     attempt.left = reason;
-    stop(attempt);
+    this.#stop(attempt);
     const { hold } = attempt;
     // A ticket outlives whoever asked for it.
     if (hold !== null && attempt.setting.style === 'wait') this.#withdraw(hold, reason);
@@ -194,46 +202,43 @@ export class Held {
 
   // ---------------------------------------------------------------- steps
 
+  /** A long text is shown from the message itself, so that it is in memory once: then it must be one that is kept. */
+  #mustKeep(message: HeldMessage): boolean {
+    if (shownBytes(message) === null || this.#connection.keepsMessage()) return false;
+    // It is kept when it has been answered `wait`.
+    queueMicrotask(() => {
+      if (this.#attempt === null) this.#connection.ready();
+    });
+    return true;
+  }
+
   #begin(message: HeldMessage, setting: HoldSetting, runs: readonly Run[]): 'wait' {
-    const { policy } = message.judged.scope;
-    const { user } = this.#session.login;
-    const { approvers: groups, approvals } = setting;
     const subject = this.#subject(message, setting, runs);
     const attempt: Attempt = {
       id: this.#services.newId(),
-      policy: policy.sha256,
+      policy: message.judged.scope.policy.sha256,
       setting,
-      why: subject.matches[0]?.message ?? 'The policy wants it approved.',
-      who: whoCanApprove(prospects(policy.approvers, { user, groups, approvals }), { approvals, groups }),
       runs,
       reached: reachedBy(message),
       state: ASKING,
       hold: null,
       left: null,
-      stops: [],
-      stopReminder: () => undefined,
     };
     this.#attempt = attempt;
-    attempt.stops.push(
-      this.#services.store.subscribe(({ hold }) => {
-        this.#changed(attempt, hold);
-      }, attempt.id),
-      this.#policies.onReplace(() => {
-        this.#askAgain(attempt);
-      }),
-    );
-    this.#step(attempt, this.#request(attempt, subject));
+    this.#services.store.watch(attempt.id, this);
+    this.#policies.watch(this);
+    this.#step(attempt, this.#request(attempt, subject), subject);
     return 'wait';
   }
 
   #subject(message: HeldMessage, setting: HoldSetting, runs: readonly Run[]): Subject {
     const decision = runs.at(-1)?.decision ?? '';
-    return subjectOf(message, this.#session, setting, this.#environment, decision);
+    return subjectOf(message, this.#services.shownTexts, this.#session, setting, this.#environment, decision);
   }
 
   async #request(attempt: Attempt, subject: Subject): Promise<void> {
     const { store, now } = this.#services;
-    const { setting, id, who } = attempt;
+    const { setting, id } = attempt;
     if (setting.style === 'ticket') {
       const print = fingerprintOf(subject);
       const ticket = await store.claim(print);
@@ -250,20 +255,21 @@ export class Held {
       ...holdTimes(setting, subject.inTransaction !== null),
     });
     if (outcome.kind === 'refused') {
-      this.#refuse(attempt, notTaken(attempt.why, outcome.message));
+      this.#refuse(attempt, notTaken(whyOf(subject), outcome.message));
       return;
     }
     const { hold } = outcome;
     if (setting.style === 'ticket') {
       await this.#recorded(attempt, hold, {
         kind: 'refused',
-        refusal: ticketRefusal(hold, setting, who, now()),
+        refusal: ticketRefusal(hold, setting, this.#who(attempt), now()),
       });
       return;
     }
-    await this.#recorded(attempt, hold, { kind: 'waiting' });
+    await this.#recorded(attempt, hold, WAITING);
     if (attempt.state.kind !== 'waiting' || attempt.left !== null) return;
-    this.#remind(attempt, false);
+    this.#tellWaiting(attempt, false);
+    this.#services.reminders.add(this);
     this.#look(attempt);
   }
 
@@ -307,11 +313,11 @@ export class Held {
   }
 
   /** A step that fails must not leave the client waiting, nor anybody with a hold that nobody waits for. */
-  #step(attempt: Attempt, step: Promise<void>): void {
+  #step(attempt: Attempt, step: Promise<void>, subject: Subject | null): void {
     step.catch((error: unknown) => {
       this.#services.onError(error);
       const lost = error instanceof HoldStoreUnavailable;
-      this.#refuse(attempt, lost ? storeUnavailable(attempt.why) : storeFailed());
+      this.#refuse(attempt, lost ? storeUnavailable(whyOf(subject)) : storeFailed());
       const { hold, setting } = attempt;
       if (hold !== null && setting.style === 'wait') this.#withdraw(hold, 'store_gone');
     });
@@ -319,9 +325,19 @@ export class Held {
 
   // ---------------------------------------------------------------- news
 
-  #changed(attempt: Attempt, hold: Hold): void {
+  changed(hold: Hold): void {
+    const attempt = this.#attempt;
+    if (attempt?.id !== hold.id) return;
     attempt.hold = hold;
     this.#look(attempt);
+  }
+
+  policyReplaced(): void {
+    if (this.#attempt !== null) this.#askAgain(this.#attempt);
+  }
+
+  remind(): void {
+    if (this.#attempt !== null) this.#tellWaiting(this.#attempt, true);
   }
 
   /** Where the hold stands that people decide about. */
@@ -330,7 +346,7 @@ export class Held {
     // What changes in the midst of a step is looked at behind it.
     if (hold === null || state.kind !== 'waiting' || hold.state === 'requested') return;
     if (hold.state === 'approved') {
-      attempt.state = { kind: 'approved' };
+      attempt.state = APPROVED;
       this.#askAgain(attempt);
     } else {
       this.#refuse(attempt, endRefusal(hold));
@@ -339,7 +355,7 @@ export class Held {
 
   #refuse(attempt: Attempt, refusal: Refusal): void {
     attempt.state = { kind: 'refused', refusal };
-    stop(attempt);
+    this.#stop(attempt);
     this.#askAgain(attempt);
   }
 
@@ -350,14 +366,27 @@ export class Held {
     });
   }
 
-  #remind(attempt: Attempt, again: boolean): void {
-    const { hold, who } = attempt;
-    if (hold === null) return;
-    if (hold.state === 'requested')
-      this.#connection.notify(holdNotice(hold, who, this.#services.now(), again));
-    attempt.stopReminder = this.#services.setTimer(() => {
-      if (this.#attempt === attempt) this.#remind(attempt, true);
-    }, REMIND_MS);
+  #tellWaiting(attempt: Attempt, again: boolean): void {
+    const { hold } = attempt;
+    if (hold?.state !== 'requested') return;
+    this.#connection.notify(holdNotice(hold, this.#who(attempt), this.#services.now(), again));
+  }
+
+  /** Who may approve it, in words; by the policy in force, since another one takes it back. */
+  #who({ setting }: Attempt): string {
+    const { approvers: groups, approvals } = setting;
+    const { user } = this.#session.login;
+    const able = prospects(this.#policies.current.policy.approvers, { user, groups, approvals });
+    return whoCanApprove(able, { approvals, groups });
+  }
+
+  /** Nothing more is heard of it. */
+  #stop({ id }: Attempt): void {
+    this.#services.store.unwatch(id, this);
+    // Of the attempt at hand, unless that is another by now.
+    if (this.#attempt !== null && this.#attempt.id !== id) return;
+    this.#policies.unwatch(this);
+    this.#services.reminders.remove(this);
   }
 
   #withdraw(hold: Hold, reason: Withdrawal): void {
@@ -367,10 +396,5 @@ export class Held {
 }
 
 function reachedBy({ reached }: HeldMessage): string {
-  return JSON.stringify(reached.map(({ key }) => key));
-}
-
-function stop(attempt: Attempt): void {
-  for (const end of attempt.stops) end();
-  attempt.stopReminder();
+  return reached.length === 0 ? '' : JSON.stringify(reached.map(({ key }) => key));
 }

@@ -25,6 +25,8 @@ export interface HoldingSession {
 export interface HeldMessage {
   /** The text as it would be forwarded. */
   readonly judged: JudgedText;
+  /** Its bytes within the message at hand; null: the message has only a name for it. */
+  readonly text: Uint8Array | null;
   /** What names in it stand for (EXECUTE, FETCH) that must be approved as well. */
   readonly reached: readonly JudgedText[];
   readonly parameters: readonly HeldParameter[];
@@ -44,22 +46,55 @@ export interface Trial {
 /** Relations beyond these are not listed: nobody would read them. */
 const MOST_RELATIONS = 200;
 
+/** A shorter text is shown as the characters that it was judged by, which all sessions share that send it; bytes. */
+const SHARED_TEXT_BYTES = 512;
+
+/** The bytes that a long text is shown from: they must stay as they are. null: it is shown otherwise. */
+export function shownBytes({ text }: Pick<HeldMessage, 'text'>): Uint8Array | null {
+  return text !== null && text.length > SHARED_TEXT_BYTES ? text : null;
+}
+
+/** What is shown of a text whoever sends it. */
+type Shown = Pick<Subject, 'sqlSha256' | 'operations' | 'matches' | 'relations'>;
+
+/** What is shown of texts, found out once for each; a thousand sessions that send one have it once. */
+export type ShownTexts = (judged: JudgedText) => Shown;
+
+export function createShownTexts(): ShownTexts {
+  const known = new WeakMap<JudgedText, Shown>();
+  return (judged) => {
+    const shown = known.get(judged) ?? {
+      sqlSha256: sha256Of(judged),
+      operations: judged.statements.map(({ operation }) => operation),
+      matches: rulesOf(judged.judgement).map(heldMatch),
+      relations: relationsOf([judged], judged.scope.catalog),
+    };
+    known.set(judged, shown);
+    return shown;
+  };
+}
+
 /** @param decision the id of the decision that holds it */
 export function subjectOf(
-  { judged, reached, parameters, inTransaction, searchPath, trial }: HeldMessage,
+  message: HeldMessage,
+  shownTexts: ShownTexts,
   session: HoldingSession,
   setting: HoldSetting,
   environment: string,
   decision: string,
 ): Subject {
-  const { scope, sql, statements } = judged;
+  const { judged, reached, parameters, inTransaction, searchPath, trial } = message;
+  const { scope, sql } = judged;
+  const bytes = shownBytes(message);
+  const shown = shownTexts(judged);
+  const alone = trial === null && reached.length === 0;
   const { user, database, application, address } = session.login;
   return {
     decision,
-    sql,
-    sqlSha256: sha256Of(judged),
-    sqlBytes: Buffer.byteLength(sql),
-    operations: statements.map(({ operation }) => operation),
+    sql: bytes ?? sql,
+    sqlSha256: shown.sqlSha256,
+    sqlBytes: bytes?.length ?? Buffer.byteLength(sql),
+    operations: shown.operations,
     parameters,
     user,
     role: scope.role.name,
@@ -71,12 +106,10 @@ export function subjectOf(
     policy: scope.policy.sha256,
     environment,
     inTransaction,
-    matches: [
-      ...(trial?.matches.map(heldMatch) ?? []),
-      ...rulesOf(judged.judgement).map(heldMatch),
-      ...reached.flatMap(matchesOfReached),
-    ],
-    relations: relationsOf([judged, ...reached], scope.catalog),
+    matches: alone
+      ? shown.matches
+      : [...(trial?.matches.map(heldMatch) ?? []), ...shown.matches, ...reached.flatMap(matchesOfReached)],
+    relations: reached.length === 0 ? shown.relations : relationsOf([judged, ...reached], scope.catalog),
     measured: trial?.measured ?? null,
     style: setting.style,
   };

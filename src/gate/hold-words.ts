@@ -5,7 +5,7 @@
  */
 import type { Refusal } from '../errors.js';
 import { approvalsGiven } from '../holds/hold.js';
-import type { Hold, Withdrawal } from '../holds/hold.js';
+import type { Hold, Subject, Withdrawal } from '../holds/hold.js';
 import { prospects } from '../holds/eligibility.js';
 import type { Approver, HoldSetting, Role } from '../policy/types.js';
 import type { Notice } from '../protocol/encode.js';
@@ -51,8 +51,9 @@ function until(hold: Hold, now: number): string {
   return `until ${new Date(hold.expiresAt).toISOString()} (${inWords(hold.expiresAt - now)})`;
 }
 
-function whyOf({ subject }: Hold): string {
-  return subject.matches[0]?.message ?? 'The policy wants it approved.';
+/** Why it is held. @param subject null: what it is about is not at hand */
+export function whyOf(subject: Pick<Subject, 'matches'> | null): string {
+  return subject?.matches[0]?.message ?? 'The policy wants it approved.';
 }
 
 function rulesInWords({ subject }: Hold): string {
@@ -72,7 +73,7 @@ export function holdNotice(hold: Hold, who: string, now: number, again: boolean)
     sqlstate: '00000',
     message: again
       ? `holdfast: hold ${hold.id} still waits for approval, ${until(hold, now)}; ${given}`
-      : `holdfast: ${whyOf(hold)} It waits for approval as hold ${hold.id}, ${until(hold, now)}.`,
+      : `holdfast: ${whyOf(hold.subject)} It waits for approval as hold ${hold.id}, ${until(hold, now)}.`,
     detail: again ? who : `${who} ${rulesInWords(hold)}`,
     hint: 'Nothing has run. Cancel the statement to take it back.',
     routine: ROUTINE,
@@ -96,7 +97,7 @@ export function ticketRefusal(hold: Hold, setting: HoldSetting, who: string, now
   return {
     severity: 'ERROR',
     sqlstate: INSUFFICIENT_PRIVILEGE,
-    message: `holdfast: ${whyOf(hold)} It needs approval, which was asked for as hold ${hold.id}, ${until(hold, now)}.`,
+    message: `holdfast: ${whyOf(hold.subject)} It needs approval, which was asked for as hold ${hold.id}, ${until(hold, now)}.`,
     detail: `${who} ${rulesInWords(hold)}`,
     hint:
       hold.state === 'approved'
@@ -149,7 +150,7 @@ export function endRefusal(hold: Hold): Refusal {
         severity: 'ERROR',
         sqlstate: INSUFFICIENT_PRIVILEGE,
         message: `holdfast: ${vote?.approver ?? 'An approver'} denied hold ${hold.id}${vote?.reason ? `: ${oneLine(vote.reason)}` : ''}`,
-        detail: `${whyOf(hold)} ${rulesInWords(hold)}`,
+        detail: `${whyOf(hold.subject)} ${rulesInWords(hold)}`,
         hint: 'Nothing was run.',
         routine: ROUTINE,
       };

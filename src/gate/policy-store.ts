@@ -18,11 +18,18 @@ export interface PolicyInForce {
   scope(role: Role, database: string): RoleScope;
 }
 
+/** An object, since there are as many of them as statements that wait. */
+export interface PolicyWatcher {
+  policyReplaced(): void;
+}
+
 export interface PolicyStore {
   readonly current: PolicyInForce;
   replace(policy: Policy): void;
-  /** Calls back after each replacement. @returns ends that */
-  onReplace(callback: () => void): () => void;
+  /** Tells it of each replacement. */
+  watch(watcher: PolicyWatcher): void;
+  /** Ends that. */
+  unwatch(watcher: PolicyWatcher): void;
 }
 
 /** Judged texts kept per role and database. A text longer than the inline limit is never kept. */
@@ -61,21 +68,20 @@ function inForce(policy: Policy, catalogs: CatalogStore): PolicyInForce {
 
 export function createPolicyStore(policy: Policy, catalogs: CatalogStore): PolicyStore {
   let current = inForce(policy, catalogs);
-  const callbacks = new Set<{ readonly call: () => void }>();
+  const watchers = new Set<PolicyWatcher>();
   return {
     get current() {
       return current;
     },
     replace(next) {
       current = inForce(next, catalogs);
-      for (const { call } of [...callbacks]) call();
+      for (const watcher of [...watchers]) watcher.policyReplaced();
     },
-    onReplace(callback) {
-      const entry = { call: callback };
-      callbacks.add(entry);
-      return () => {
-        callbacks.delete(entry);
-      };
+    watch(watcher) {
+      watchers.add(watcher);
+    },
+    unwatch(watcher) {
+      watchers.delete(watcher);
     },
   };
 }

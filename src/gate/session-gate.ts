@@ -227,7 +227,13 @@ export class SessionGate implements StatementGate {
       this.#isTriedFirst(measured[0] ?? null, [judged, ...byNames.held]);
     const released = tried
       ? null
-      : this.#approved({ judged, reached: byNames.held, parameters: byNames.parameters, record });
+      : this.#approved({
+          judged,
+          text: bytes.subarray(start, end),
+          reached: byNames.held,
+          parameters: byNames.parameters,
+          record,
+        });
     if (released !== null && !('runs' in released)) return released;
     if (judged.runsForeignCode) this.#waits.ranForeignCode();
     const runs = released?.runs ?? record(tried ? TRIED : null);
@@ -359,6 +365,7 @@ export class SessionGate implements StatementGate {
       ? null
       : this.#approved({
           judged,
+          text: null,
           reached: held,
           parameters: [...(kept ?? []), ...reachedParameters],
           record: recordAs,

@@ -33,6 +33,8 @@ export const WAIT: NotPassed = { kind: 'wait' };
 export interface Approvable {
   /** The text as it would be forwarded. */
   readonly judged: JudgedText;
+  /** Its bytes within the message at hand; null: the message has only a name for it. */
+  readonly text: Uint8Array | null;
   /** What its names stand for that must be approved. */
   readonly reached: readonly JudgedText[];
   readonly parameters: readonly HeldParameter[];
@@ -110,7 +112,7 @@ export class SessionHolds {
    * Has it approved, where that is needed.
    * @returns null where there is nothing to approve
    */
-  approved({ judged, reached, parameters, trial, record }: Approvable): NotPassed | Release | null {
+  approved({ judged, text, reached, parameters, trial, record }: Approvable): NotPassed | Release | null {
     const { role, passage, connection } = this.#parts;
     const { hold } = role.scope.role;
     const own = passage.needsApproval(judged);
@@ -125,7 +127,7 @@ export class SessionHolds {
     if (!this.#held.open && status === 'E' && executed === 0 && !endsTransaction(judged)) return null;
     const inTransaction = this.#transaction.current(status, executed, this.#now());
     const answer = this.#held.pass(
-      { judged, reached, parameters, inTransaction, searchPath: this.#searchPath, trial },
+      { judged, text, reached, parameters, inTransaction, searchPath: this.#searchPath, trial },
       hold,
       () => record(trial?.matches[0] ?? (own ? null : (reached[0]?.judgement.decisive ?? null))),
     );

@@ -31,6 +31,8 @@ export interface GatedConnection {
   transaction(): { readonly status: TransactionStatus; readonly executed: number };
   /** Tells the client something between two of the server's messages. */
   notify(notice: Notice): void;
+  /** The bytes of the message at hand stay as they are, and are kept while it waits. */
+  keepsMessage(): boolean;
 }
 
 /** What standard_conforming_strings and client_encoding are about: backslashes, and what is not ASCII. */

@@ -6,8 +6,8 @@
  */
 const CHANGES = ['request', 'vote', 'withdraw', 'expire', 'release'] as const;
 
-/** What a transaction is for. */
-export type ChangeKind = (typeof CHANGES)[number];
+/** What a transaction is for; `code`: a one-time code is taken. */
+export type ChangeKind = (typeof CHANGES)[number] | 'code';
 
 /** Just before COMMIT is sent; just after it was answered, before anybody here is told. */
 export type FaultPoint = `${'before' | 'after'} ${ChangeKind}`;

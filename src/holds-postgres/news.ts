@@ -29,6 +29,8 @@ interface Known {
 
 export interface News {
   readonly subscribe: HoldStore['subscribe'];
+  readonly watch: HoldStore['watch'];
+  readonly unwatch: HoldStore['unwatch'];
   /** This process has changed a hold. */
   changed(change: Unsure): void;
   /** This process may have changed a hold. */
@@ -106,6 +108,8 @@ export function createNews(me: string, onOwn: () => void, onListenerError: (erro
 
   return {
     subscribe: notifier.subscribe,
+    watch: notifier.watch,
+    unwatch: notifier.unwatch,
     changed: ({ after, effects }) => {
       tell(after, effects, true);
     },

@@ -7,7 +7,7 @@
  */
 import type { QueryResultRow } from 'pg';
 import { z } from 'zod';
-import { HOLD_STATES, WITHDRAWALS, isOpen } from '../holds/hold.js';
+import { HOLD_STATES, WITHDRAWALS, charactersOf, isOpen } from '../holds/hold.js';
 import type { Hold, Subject, Vote } from '../holds/hold.js';
 import { bytesOf } from '../holds/limits.js';
 import { VERDICTS } from '../policy/types.js';
@@ -163,7 +163,11 @@ export function insertion(schema: string, { hold, revision, owner, changedBy }: 
     approver_groups: hold.groups,
     release_within_ms: hold.releaseWithinMs,
     votes: JSON.stringify(hold.votes),
-    subject: JSON.stringify({ ...subject, parameters: subject.parameters.map(parameterJson) }),
+    subject: JSON.stringify({
+      ...subject,
+      sql: charactersOf(subject.sql),
+      parameters: subject.parameters.map(parameterJson),
+    }),
     bytes: bytesOf(subject),
   };
   const columns = Object.keys(values);

@@ -77,6 +77,14 @@ const VERSIONS: readonly string[] = [
   );
   COMMENT ON TABLE $S.budget_reset IS 'The latest reset of each user''s write budgets.';
   `,
+  `
+  CREATE TABLE $S.used_code (
+    secret_sha256 text PRIMARY KEY,
+    step bigint NOT NULL,
+    used_at bigint NOT NULL
+  );
+  COMMENT ON TABLE $S.used_code IS 'The last one-time code that counted for each secret of an approver: its time step of 30 seconds. Whoever deletes here makes a code count again.';
+  `,
 ];
 
 /** What this program knows. */

@@ -10,6 +10,7 @@ import { DEFAULT_LIMITS } from '../holds/limits.js';
 import type { HoldLimits } from '../holds/limits.js';
 import { HoldStoreUnavailable } from '../holds/store.js';
 import type { HoldStore } from '../holds/store.js';
+import type { UsedCodes } from '../holds/used-codes.js';
 import { OperatorError } from '../errors.js';
 import type { Budgets } from '../impact/budgets.js';
 import { createSharedBudgets } from './budgets.js';
@@ -24,6 +25,7 @@ import { COLUMNS, fromRow } from './rows.js';
 import { migrate, schemaNames } from './schema.js';
 import { DEFAULT_PACE, createUpkeep } from './upkeep.js';
 import type { Pace, Upkeep } from './upkeep.js';
+import { createSharedCodes } from './used-codes.js';
 
 export interface SharedHoldsOptions {
   /** Of the database. It may hold a password: it is not repeated anywhere. */
@@ -48,6 +50,7 @@ export interface SharedHoldsOptions {
 }
 
 export interface SharedHolds extends HoldStore {
+  readonly usedCodes: UsedCodes;
   /** Milliseconds since 1970, as the database has it, as well as this process can tell. */
   now(): number;
   /** Write budgets that the processes share. */
@@ -84,6 +87,7 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const pace = { ...DEFAULT_PACE, ...options.pace };
   const changes = createChanges({ me, connections, names, limits, clock, news });
+  const usedCodes = createSharedCodes(connections, names);
   const keeper = createUpkeep({
     me,
     connections,
@@ -92,6 +96,7 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
     clock,
     news,
     changes,
+    usedCodes,
     setTimer,
     onError,
   });
@@ -214,6 +219,9 @@ export async function openSharedHolds(options: SharedHoldsOptions): Promise<Shar
       return outcome.kind === 'changed' ? outcome.hold : null;
     },
     subscribe: news.subscribe,
+    watch: news.watch,
+    unwatch: news.unwatch,
+    usedCodes,
     now: () => clock.now(),
     budgets,
     get problem() {

@@ -15,6 +15,7 @@ import type { DatabaseClock } from './clock.js';
 import type { Connections } from './connections.js';
 import type { News } from './news.js';
 import type { SchemaNames } from './schema.js';
+import type { SharedCodes } from './used-codes.js';
 
 export interface Pace {
   /** Between two signs of life of a process. */
@@ -48,6 +49,7 @@ export interface UpkeepOptions {
   readonly clock: DatabaseClock;
   readonly news: News;
   readonly changes: Changes;
+  readonly usedCodes: Pick<SharedCodes, 'forget'>;
   readonly setTimer: (callback: () => void, delayMs: number) => () => void;
   readonly onError: (error: unknown) => void;
 }
@@ -70,7 +72,7 @@ const MOST_DUE = 500;
 const FORGET_PROCESS_MS = 3_600_000;
 
 export function createUpkeep(options: UpkeepOptions): Upkeep {
-  const { me, connections, names, pace, clock, news, changes, setTimer, onError } = options;
+  const { me, connections, names, pace, clock, news, changes, usedCodes, setTimer, onError } = options;
   const { schema, lockClass } = names;
   const intents = new Map<string, Withdrawal>();
   let running: Promise<void> | null = null;
@@ -150,6 +152,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     await endDue();
     await compare();
     await forgetProcesses();
+    await usedCodes.forget();
   }
 
   function wake(): void {

@@ -214,6 +214,8 @@ export function createBook(options: BookOptions): Book {
         return outcome.kind === 'changed' ? outcome.hold : null;
       }),
     subscribe: notify.subscribe,
+    watch: notify.watch,
+    unwatch: notify.unwatch,
     close() {
       work((at) => {
         for (const hold of [...open.values()]) apply(hold, { kind: 'withdraw', reason: 'drain', at });

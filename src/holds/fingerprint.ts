@@ -7,6 +7,7 @@
  * and so do NULL and the empty string).
  */
 import { createHash } from 'node:crypto';
+import { bytesOfText } from './hold.js';
 import type { HeldParameter, Subject } from './hold.js';
 
 /** What the fingerprint is taken from; `sql` the exact bytes that would be forwarded. */
@@ -64,7 +65,7 @@ export function fingerprint(of: Fingerprinted): string {
 
 /** Of what a hold shows: its text is UTF-8, so these are the bytes that it was made of. */
 export function fingerprintOf(subject: Subject): string {
-  return fingerprint({ ...subject, sql: Buffer.from(subject.sql, 'utf8') });
+  return fingerprint({ ...subject, sql: bytesOfText(subject.sql) });
 }
 
 /**

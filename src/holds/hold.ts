@@ -79,12 +79,30 @@ export interface Measured {
 
 export type HeldMatch = Pick<Match, 'rule' | 'action' | 'message' | 'hint' | 'detail'>;
 
+/**
+ * A text: its characters, or their UTF-8 bytes where it is long and the message that it
+ * came in is kept anyway. What waits is then in memory once.
+ */
+export type HeldText = string | Uint8Array;
+
+export function charactersOf(text: HeldText): string {
+  return typeof text === 'string' ? text : viewOf(text).toString('utf8');
+}
+
+export function bytesOfText(text: HeldText): Uint8Array {
+  return typeof text === 'string' ? Buffer.from(text, 'utf8') : text;
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
 /** What would run, as whom and where: what approvers decide about. */
 export interface Subject {
   /** The id of the decision that holds it, for the audit log. */
   readonly decision: string;
   /** The text as it would be forwarded, all of it. */
-  readonly sql: string;
+  readonly sql: HeldText;
   /** SHA-256 of the text's bytes, hex. */
   readonly sqlSha256: string;
   /** UTF-8 bytes of the text. */

@@ -5,47 +5,47 @@
  * Law: a listener that throws is a mistake in the program, which costs nobody else
  * the news.
  */
-import type { HoldChange, HoldListener, HoldStore } from './store.js';
+import type { HoldChange, HoldListener, HoldStore, HoldWatcher } from './store.js';
 
 export interface Notifier {
   readonly subscribe: HoldStore['subscribe'];
-  /** @param to `all`: everybody who listens; `one`: only who listens for this hold alone */
+  readonly watch: HoldStore['watch'];
+  readonly unwatch: HoldStore['unwatch'];
+  /** @param to `all`: everybody who listens; `one`: only who watches this hold */
   change(change: HoldChange, to?: 'all' | 'one'): void;
   deliver(): void;
 }
 
 export function createNotifier(onListenerError: (error: unknown) => void): Notifier {
   const ofAll = new Set<HoldListener>();
-  const ofOne = new Map<string, Set<HoldListener>>();
+  const watchers = new Map<string, HoldWatcher>();
   const queue: (readonly [HoldChange, 'all' | 'one'])[] = [];
   let delivering = false;
 
-  function tell(listener: HoldListener, change: HoldChange): void {
+  function guarded(tell: () => void): void {
     try {
-      listener(change);
+      tell();
     } catch (error) {
       onListenerError(error);
     }
   }
 
   return {
-    subscribe(listener, id) {
+    subscribe(listener) {
       // An entry of its own for each subscription, also when one function subscribes twice.
       const entry: HoldListener = (change) => {
         listener(change);
       };
-      if (id === undefined) {
-        ofAll.add(entry);
-        return () => {
-          ofAll.delete(entry);
-        };
-      }
-      const listeners = ofOne.get(id) ?? new Set();
-      ofOne.set(id, listeners.add(entry));
+      ofAll.add(entry);
       return () => {
-        listeners.delete(entry);
-        if (listeners.size === 0 && ofOne.get(id) === listeners) ofOne.delete(id);
+        ofAll.delete(entry);
       };
+    },
+    watch(id, watcher) {
+      watchers.set(id, watcher);
+    },
+    unwatch(id, watcher) {
+      if (watchers.get(id) === watcher) watchers.delete(id);
     },
     change(change, to = 'all') {
       queue.push([change, to]);
@@ -56,8 +56,19 @@ export function createNotifier(onListenerError: (error: unknown) => void): Notif
       try {
         for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
           const [change, to] = next;
-          const one = ofOne.get(change.hold.id) ?? [];
-          for (const listener of to === 'all' ? [...ofAll, ...one] : [...one]) tell(listener, change);
+          const watcher = watchers.get(change.hold.id);
+          if (to === 'all') {
+            for (const listener of [...ofAll]) {
+              guarded(() => {
+                listener(change);
+              });
+            }
+          }
+          if (watcher !== undefined) {
+            guarded(() => {
+              watcher.changed(change.hold);
+            });
+          }
         }
       } finally {
         delivering = false;

@@ -41,6 +41,8 @@ export function holdTimes(
   };
 }
 
+const NO_VOTES: readonly never[] = Object.freeze([]);
+
 /** A hold as it begins. @throws RangeError for a request that could never be approved, or would be at once */
 export function newHold(request: HoldRequest, now: number): Hold {
   const { id, subject, approvals, groups, timeoutMs, releaseWithinMs } = request;
@@ -61,7 +63,7 @@ export function newHold(request: HoldRequest, now: number): Hold {
     approvals,
     groups,
     releaseWithinMs,
-    votes: [],
+    votes: NO_VOTES,
   };
 }
 

@@ -59,6 +59,12 @@ export interface HoldChange {
 /** Must not throw and not wait; it is called after the change is in force, changes in their order. */
 export type HoldListener = (change: HoldChange) => void;
 
+/** Waits for one hold: an object, since there are as many of them as statements that wait. */
+export interface HoldWatcher {
+  /** As a HoldListener is called. */
+  changed(hold: Hold): void;
+}
+
 /**
  * The store could not be used. Nothing was let pass by it: what was asked for has
  * not happened, or, where `uncertain`, may have happened and does not count here.
@@ -83,6 +89,10 @@ export interface HoldStore {
   release(id: string, fingerprint: string): Promise<ChangeOutcome>;
   /** Releases the approved ticket for a statement with this fingerprint; null: there is none. */
   claim(fingerprint: string): Promise<Hold | null>;
-  /** @param id only changes of this hold; left out: of all. @returns ends the subscription */
-  subscribe(listener: HoldListener, id?: string): () => void;
+  /** Changes of all holds. @returns ends the subscription */
+  subscribe(listener: HoldListener): () => void;
+  /** Changes of one hold, for who waits for it: one watcher each. */
+  watch(id: string, watcher: HoldWatcher): void;
+  /** Ends that; nothing where another watches it. */
+  unwatch(id: string, watcher: HoldWatcher): void;
 }

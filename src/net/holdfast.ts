@@ -219,6 +219,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         budgetRecorder: createBudgetRecorder(audit, metrics),
         sessions: createSessions({ now: () => Date.now(), randomBytes }),
         verifyTotp,
+        usedCodes: holds.usedCodes,
         now: () => Date.now(),
         holdsNow: holds.services.now,
         logger,

@@ -5,13 +5,18 @@
 import { randomBytes } from 'node:crypto';
 import type { AuditLog } from '../audit/writer.js';
 import type { Settings } from '../config/settings.js';
+import { REMIND_MS } from '../gate/held.js';
 import type { HoldServices } from '../gate/held.js';
 import { createHoldRecorder } from '../gate/hold-recorder.js';
 import type { HoldRecorder } from '../gate/hold-recorder.js';
+import { createShownTexts } from '../gate/hold-subject.js';
+import { createReminders } from '../gate/reminders.js';
 import { createBook } from '../holds/book.js';
 import { HOLD_ID_BYTES, holdId } from '../holds/request.js';
 import { HoldStoreUnavailable } from '../holds/store.js';
 import type { HoldStore } from '../holds/store.js';
+import { createUsedCodes } from '../holds/used-codes.js';
+import type { UsedCodes } from '../holds/used-codes.js';
 import type { Faults } from '../holds-postgres/faults.js';
 import { openSharedHolds } from '../holds-postgres/store.js';
 import type { SharedHolds } from '../holds-postgres/store.js';
@@ -24,6 +29,8 @@ export interface Holds {
   readonly services: HoldServices;
   readonly recorder: HoldRecorder;
   readonly budgets: Budgets;
+  /** One-time codes that have counted, in whatever process shares the store. */
+  readonly usedCodes: UsedCodes;
   /** What is wrong with the store, in words; null: nothing. */
   readonly problem: string | null;
   /** Withdraws what waits in this process: whoever waits hears at once that nobody will decide any more. */
@@ -40,7 +47,7 @@ export interface HoldsOptions {
 }
 
 /** What of a store is not the same for both. */
-type Kept = HoldStore & Pick<SharedHolds, 'now' | 'budgets' | 'problem' | 'drain' | 'close'>;
+type Kept = HoldStore & Pick<SharedHolds, 'budgets' | 'usedCodes' | 'now' | 'problem' | 'drain' | 'close'>;
 
 const OWNER_BYTES = 12;
 
@@ -62,11 +69,13 @@ export async function openHolds(options: HoldsOptions): Promise<Holds> {
       durable: () => recorder.durable(),
       newId: () => holdId(randomBytes(HOLD_ID_BYTES)),
       now: () => store.now(),
-      setTimer,
+      shownTexts: createShownTexts(),
+      reminders: createReminders({ everyMs: REMIND_MS, now: steadyNow, setTimer }),
       onError,
     },
     recorder,
     budgets: store.budgets,
+    usedCodes: store.usedCodes,
     get problem() {
       return store.problem;
     },
@@ -89,8 +98,15 @@ async function openStore(
       book.close();
       return Promise.resolve();
     };
-    const budgets = createLocalBudgets(steadyNow);
-    return { ...book, budgets, now: steadyNow, problem: null, drain: end, close: end };
+    return {
+      ...book,
+      budgets: createLocalBudgets(steadyNow),
+      usedCodes: createUsedCodes(),
+      now: steadyNow,
+      problem: null,
+      drain: end,
+      close: end,
+    };
   }
   metrics.holdsStoreUp.set(1);
   return openSharedHolds({

@@ -93,6 +93,7 @@ export class SessionRelay {
         this.#flushDue = true;
       },
       transaction: () => this.#conversation,
+      keepsMessage: () => this.#conversation.keepsMessage,
       notify: (notice) => {
         this.#conversation.notify(notice);
       },

@@ -44,6 +44,13 @@ export function unknownType(type: number): never {
   throw new ProtocolViolation(`invalid frontend message type ${type}`);
 }
 
+/** Of just that size: a small one out of Node's pool would keep others' bytes in memory for as long as people take. */
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
+}
+
 export class ClientStream {
   readonly #ports: Pick<ConversationPorts, 'toServer' | 'terminated'>;
   readonly #messages: ClientMessages;
@@ -55,11 +62,14 @@ export class ClientStream {
   #stream = 0;
   #streamDropped = false;
   #waiting = false;
+  /** What waits, in buffers of its own: a message that the gate was asked about stands alone in one, the first. */
   #backlog: Buffer[] = [];
   /** Bytes in the backlog that came since the gate was first asked. */
   #backlogSize = 0;
   /** The client said Terminate: nothing more is read of it, but the replies under way still count. */
   #terminated = false;
+  /** The message that the gate is asked about is one of the backlog's. */
+  #keepsMessage = false;
 
   constructor(
     ports: Pick<ConversationPorts, 'toServer' | 'terminated'>,
@@ -78,6 +88,11 @@ export class ClientStream {
     return this.#waiting;
   }
 
+  /** The bytes of the message that the gate is asked about stay as they are, and are kept while it waits. */
+  get keepsMessage(): boolean {
+    return this.#keepsMessage;
+  }
+
   /** So much has come since the gate was asked that no more should be read. */
   get overfull(): boolean {
     return this.#waiting && this.#backlogSize >= BACKLOG_LIMIT;
@@ -92,11 +107,11 @@ export class ClientStream {
   receive(chunk: Buffer): void {
     if (this.#terminated) return;
     if (this.#waiting) {
-      this.#backlog.push(Buffer.from(chunk));
+      this.#backlog.push(copyOf(chunk));
       this.#backlogSize += chunk.length;
       return;
     }
-    this.#scan(chunk);
+    this.#scan(chunk, false);
   }
 
   /** The gate can answer now what it answered `wait` to. */
@@ -116,7 +131,7 @@ export class ClientStream {
         }
         return;
       }
-      this.#scan(chunk);
+      this.#scan(chunk, true);
     }
   }
 
@@ -125,7 +140,8 @@ export class ClientStream {
     if (this.#stream > 0) this.#streamDropped = true;
   }
 
-  #scan(chunk: Buffer): void {
+  /** @param own the chunk is the backlog's */
+  #scan(chunk: Buffer, own: boolean): void {
     let position = 0;
     let runStart = 0;
     const end = chunk.length;
@@ -178,7 +194,10 @@ export class ClientStream {
         continue;
       }
       if (end - position < total) break;
+      const kept = own && total === end;
+      this.#keepsMessage = kept;
       const handled = this.#messages.message(type, chunk, position + 5, position + total);
+      this.#keepsMessage = false;
       if (handled === 'forward') {
         position += total;
         continue;
@@ -192,8 +211,8 @@ export class ClientStream {
       if (position > runStart) this.#ports.toServer(chunk.subarray(runStart, position));
       if (handled === 'begin') this.#ports.toServer(this.#messages.replacement);
       if (handled === 'wait' || handled === 'begin') {
-        this.#waiting = true;
-        this.#backlog.unshift(Buffer.from(chunk.subarray(position)));
+        const message = kept ? chunk : copyOf(chunk.subarray(position, position + total));
+        this.#keep(message, chunk.subarray(position + total));
         return;
       }
       if (handled === 'replace') this.#ports.toServer(this.#messages.replacement);
@@ -223,9 +242,7 @@ export class ClientStream {
       case 'begin':
       case 'wait':
         if (handled === 'begin') this.#ports.toServer(this.#messages.replacement);
-        this.#waiting = true;
-        if (position < rest.length) this.#backlog.unshift(Buffer.from(rest.subarray(position)));
-        this.#backlog.unshift(whole);
+        this.#keep(copyOf(whole), rest.subarray(position));
         return false;
       case 'stop':
         this.#terminated = true;
@@ -233,6 +250,14 @@ export class ClientStream {
         this.#ports.terminated();
         return false;
     }
+  }
+
+  /** @param message a buffer of its own @param rest what came with it */
+  #keep(message: Buffer, rest: Buffer): void {
+    this.#waiting = true;
+    const before = this.#backlog;
+    this.#backlog = rest.length === 0 ? [message] : [message, copyOf(rest)];
+    this.#backlog.push(...before);
   }
 
   #checkHeader(assembler: MessageAssembler): void {

@@ -91,6 +91,11 @@ export class Conversation {
     return this.#client.waiting;
   }
 
+  /** The bytes of the message that the gate is asked about stay as they are, and are kept while it waits. */
+  get keepsMessage(): boolean {
+    return this.#client.keepsMessage;
+  }
+
   /** Whether anything was handed over for the server by what the server said. */
   takeSent(): boolean {
     return this.#guarding.takeSent();

@@ -4,6 +4,7 @@ import { text as textOf } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { createAuthenticator, networkOf } from '../../src/admin/api/authentication.js';
 import { createFailureLimiter } from '../../src/admin/api/failures.js';
+import { HoldStoreUnavailable } from '../../src/holds/store.js';
 import { DANA, KIM, T0, approver, request, sha256, tokenOf } from '../holds/support.js';
 import { TOTI, TOTP_SECRET, call, codeAt, startApi } from './api-support.js';
 
@@ -307,6 +308,21 @@ describe('one-time codes', () => {
     expect((await call(port, '/api/holds/h1', { as: 'toti' })).status).toBe(200);
     clock.now += 300_000;
     expect((await vote(port, codeAt(TOTP_SECRET, clock.now))).status).toBe(200);
+  });
+
+  it('count nothing where they cannot be remembered, and the vote does not', async () => {
+    const away = new HoldStoreUnavailable('ECONNREFUSED', { uncertain: true, cause: null });
+    const api = await startApi({ usedCodes: { take: () => Promise.reject(away) } });
+    const { port, store, clock } = api;
+    await store.request(request());
+    const answer = await vote(port, codeAt(TOTP_SECRET, clock.now));
+    expect(answer).toMatchObject({ status: 503, code: 'store_unavailable' });
+    expect(answer.text).toContain('no vote was cast');
+    expect(answer.text).not.toContain('ECONNREFUSED');
+    expect((await store.get('h1'))?.votes).toEqual([]);
+    expect(api.refused.map(({ refused }) => refused)).toEqual(['totp_unavailable']);
+    // Who needs none votes as ever.
+    expect((await call(port, '/api/holds/h1/approve', { body: {} })).status).toBe(200);
   });
 
   it('count nothing where they cannot be checked', async () => {

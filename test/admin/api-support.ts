@@ -13,6 +13,7 @@ import type { RefusedVote } from '../../src/audit/records-holds.js';
 import type { Book } from '../../src/holds/book.js';
 import { createLocalBudgets } from '../../src/impact/budgets.js';
 import type { Budgets } from '../../src/impact/budgets.js';
+import { createUsedCodes } from '../../src/holds/used-codes.js';
 import { createLogger } from '../../src/log.js';
 import { createMetrics } from '../../src/metrics.js';
 import type { Approver, Role } from '../../src/policy/types.js';
@@ -116,6 +117,7 @@ export async function startApi(more: Partial<ApiOptions> = {}): Promise<Api> {
       },
       sessions: createSessions({ now: () => clock.now, randomBytes }),
       verifyTotp,
+      usedCodes: createUsedCodes(),
       now: () => clock.now,
       logger,
       ...more,

@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { serialize } from 'pg-protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FAULT_POINTS } from '../../src/holds-postgres/faults.js';
+import { TOTP_SECRET, codeAt } from '../admin/api-support.js';
 import { answers, followHolds, holdPolicy, startHolds } from '../support/holds.js';
 import type { Approvals, HoldsGround } from '../support/holds.js';
 import { startTestHoldfast } from '../support/holdfast.js';
@@ -115,6 +116,38 @@ describe('both live', () => {
     await atB.deny((await atB.next('(3)')).id);
     second.close();
     await two.close();
+  });
+
+  test('a one-time code that was used at one process is used at the other; the next one counts', async () => {
+    const policy = holdPolicy({ approvals: 2, people: [{ name: 'toti', totpSecret: TOTP_SECRET }] });
+    const one = await startTestHoldfast(a.database, policy, { holds: shared() });
+    const other = await startVictim('none', policy);
+    const [atOne, atOther] = [await followHolds(one), await followHolds(other)];
+    const client = await login(one.port);
+    await client.send(insert(7));
+    const { id } = await atOne.next('(7)');
+    const code = codeAt(TOTP_SECRET, Date.now());
+    await atOne.approve(id, { as: 'toti', totp: code });
+    const second = await login(other.port);
+    await second.send(insert(9));
+    const { id: later } = await atOther.next('(9)');
+    expect(await atOther.vote('approve', later, { as: 'toti', totp: code })).toMatchObject({
+      status: 403,
+      code: 'totp_reused',
+    });
+    expect((await atOther.show(later)).approvals.given).toBe(0);
+    // Of the next time step, which counts already.
+    const next = codeAt(TOTP_SECRET, Date.now() + 30_000);
+    await atOther.approve(later, { as: 'toti', totp: next });
+    expect(await atOne.vote('deny', id, { as: 'toti', totp: next })).toMatchObject({ code: 'already_voted' });
+    for (const hold of [id, later]) await atOne.approve(hold, { as: 'kim' });
+    for (const waits of [client, second]) expect(answers(await waits.untilReady())).toEqual(INSERTED);
+    expect(await recordsOf(other, later)).toContain('vote toti');
+    client.close();
+    second.close();
+    await Promise.all([atOne.close(), atOther.close()]);
+    await other.dispose();
+    await one.close();
   });
 
   test('the store away: new ones are refused, who waits is told at the deadline, nothing runs', async () => {

@@ -8,7 +8,7 @@ import { OPEN_STATES } from '../../src/holds/hold.js';
 import { HoldStoreUnavailable } from '../../src/holds/store.js';
 import { FAULT_POINTS } from '../../src/holds-postgres/faults.js';
 import type { FaultPoint } from '../../src/holds-postgres/faults.js';
-import { DANA, KIM, LEE, request } from '../holds/support.js';
+import { DANA, KIM, LEE, request, sha256 } from '../holds/support.js';
 import { startMiddleman } from '../support/network.js';
 import type { Middleman } from '../support/network.js';
 import { createDatabase, withClient } from '../support/postgres.js';
@@ -124,10 +124,84 @@ describe('two processes', () => {
   });
 });
 
+describe('one-time codes', () => {
+  const secret = sha256('a secret');
+
+  test('taken at one are taken at the other', async () => {
+    const [a, b] = [await open(), await open()];
+    expect(await a.store.usedCodes.take(secret, 100)).toBe(true);
+    expect(await b.store.usedCodes.take(secret, 100)).toBe(false);
+    expect(await b.store.usedCodes.take(secret, 99)).toBe(false);
+    expect(await b.store.usedCodes.take(secret, 101)).toBe(true);
+    expect(await a.store.usedCodes.take(secret, 101)).toBe(false);
+  });
+
+  test('at one moment: one of them gets it', async () => {
+    const [a, b] = [await open(), await open()];
+    for (let step = 1; step <= 10; step++) {
+      const taken = await Promise.all([a, b, b, a].map(({ store }) => store.usedCodes.take(secret, step)));
+      expect(taken.filter(Boolean)).toHaveLength(1);
+    }
+  });
+
+  test('are forgotten when none of them could be good any more, and not before', async () => {
+    const a = await open();
+    await a.store.usedCodes.take(secret, 100);
+    await a.store.usedCodes.take(sha256('another'), 100);
+    await rows(
+      `UPDATE ${schema}.used_code SET used_at = used_at - 86400001 WHERE secret_sha256 = '${secret}'`,
+    );
+    await expect
+      .poll(() => rows(`SELECT secret_sha256 FROM ${schema}.used_code`))
+      .toEqual([{ secret_sha256: sha256('another') }]);
+  });
+
+  test.each(['before code', 'after code'] as const)(
+    '%s the connection is lost: it does not count',
+    async (lost) => {
+      let armed = true;
+      const a = await open({
+        faults: (point: FaultPoint) => {
+          if (!armed || point !== lost) return;
+          armed = false;
+          throw new Error('lost');
+        },
+      });
+      await expect(a.store.usedCodes.take(secret, 100)).rejects.toThrow(HoldStoreUnavailable);
+      // Where it is in the store already it is used up.
+      expect(await a.store.usedCodes.take(secret, 100)).toBe(lost === 'before code');
+      expect(await a.store.usedCodes.take(secret, 101)).toBe(true);
+    },
+  );
+
+  test('without the store none counts', async () => {
+    const middleman = await startMiddleman(database);
+    const a = await open({}, through(middleman));
+    expect(await a.store.usedCodes.take(secret, 100)).toBe(true);
+    await middleman.close();
+    await expect(a.store.usedCodes.take(secret, 101)).rejects.toThrow(HoldStoreUnavailable);
+  });
+
+  test('a schema of the version before gets what it lacks, and keeps its holds', async () => {
+    const a = await open();
+    await a.store.request(request({ subject: ticket }));
+    await a.store.close();
+    await rows(`DROP TABLE ${schema}.used_code`);
+    await rows(`DELETE FROM ${schema}.migration WHERE version = 2`);
+    const b = await open();
+    expect(await b.store.get('h1')).toMatchObject({ state: 'requested' });
+    expect(await b.store.usedCodes.take(secret, 100)).toBe(true);
+  });
+});
+
 describe('the schema', () => {
   test('is made once by processes that start at one moment', async () => {
     await Promise.all(Array.from({ length: 5 }, () => open()));
-    expect(await rows(`SELECT version FROM ${schema}.migration`)).toEqual([{ version: 1 }, { version: 2 }]);
+    expect(await rows(`SELECT version FROM ${schema}.migration ORDER BY version`)).toEqual([
+      { version: 1 },
+      { version: 2 },
+      { version: 3 },
+    ]);
     expect(await rows(`SELECT count(*)::int FROM ${schema}.process`)).toEqual([{ count: 5 }]);
   });
 
@@ -281,13 +355,15 @@ describe('the connection is lost', () => {
     await a.store.request(asked);
     await a.store.request(request({ timeoutMs: 700 }));
     const told = new Promise<unknown>((resolve) => {
-      a.store.subscribe(({ hold, effects }) => {
-        resolve([hold.state, hold.withdrawal, effects]);
-      }, 'h1');
+      a.store.watch('h1', {
+        changed: (hold) => {
+          if (hold.state !== 'requested') resolve([hold.state, hold.withdrawal]);
+        },
+      });
     });
     await middleman.close();
     await expect(a.store.request(request({ id: 'h2' }))).rejects.toThrow(HoldStoreUnavailable);
-    expect(await told).toEqual(['withdrawn', 'store_gone', []]);
+    expect(await told).toEqual(['withdrawn', 'store_gone']);
     expect(a.store.problem).toContain('ECONNREFUSED');
     expect(a.problems.filter((problem) => problem !== null)).toHaveLength(1);
     await b.told('h1 withdrawn here');

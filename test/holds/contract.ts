@@ -6,7 +6,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { CLOSED_STATES, OPEN_STATES } from '../../src/holds/hold.js';
 import type { HoldLimits } from '../../src/holds/limits.js';
 import type { HoldChange, HoldStore } from '../../src/holds/store.js';
-import { DANA, KIM, OUTSIDER, T0, request, subject } from './support.js';
+import { DANA, KIM, LEE, OUTSIDER, T0, request, subject } from './support.js';
 
 export interface OpenStore {
   readonly store: HoldStore;
@@ -279,15 +279,20 @@ export function storeContract(
       it('of one hold hear of that one, until they have enough', async () => {
         const { store } = await open();
         const one = vi.fn();
-        const end = store.subscribe(one, 'h2');
+        const watcher = { changed: one };
+        store.watch('h2', watcher);
         await store.request(request({ id: 'h1', approvals: 2 }));
-        await store.request(request({ id: 'h2', approvals: 2 }));
+        await store.request(request({ id: 'h2', approvals: 3 }));
         await store.vote('h2', approve);
         expect(one).toHaveBeenCalledTimes(2);
-        end();
-        end();
+        // Who does not watch it ends nothing.
+        store.unwatch('h2', { changed: vi.fn() });
         await store.vote('h2', { ...approve, approver: KIM });
-        expect(one).toHaveBeenCalledTimes(2);
+        expect(one).toHaveBeenCalledTimes(3);
+        store.unwatch('h2', watcher);
+        store.unwatch('h2', watcher);
+        expect(await store.vote('h2', { ...approve, approver: LEE })).toMatchObject({ kind: 'changed' });
+        expect(one).toHaveBeenCalledTimes(3);
       });
 
       it('that throw cost nobody anything', async () => {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createBook } from '../../src/holds/book.js';
 import type { Book } from '../../src/holds/book.js';
 import { fingerprintOf } from '../../src/holds/fingerprint.js';
+import { charactersOf } from '../../src/holds/hold.js';
 import type { Hold, Subject } from '../../src/holds/hold.js';
 import type { HoldLimits } from '../../src/holds/limits.js';
 import { newHold } from '../../src/holds/request.js';
@@ -31,7 +32,7 @@ export const LEE = approver('lee');
 export const OUTSIDER = approver('olli', { groups: ['finance'] });
 
 export function subject(more: Partial<Subject> = {}): Subject {
-  const sql = more.sql ?? 'DROP TABLE orders';
+  const sql = charactersOf(more.sql ?? 'DROP TABLE orders');
   return {
     decision: 's1-1',
     sql,

@@ -20,7 +20,7 @@ import type { Authenticator } from './authentication.js';
 import { BODY_LIMIT_BYTES, bodyWords } from './bodies.js';
 import { callerOf, currentApprover, sendUnauthenticated } from './guard.js';
 import type { OneTimeCodes } from './one-time-codes.js';
-import { sendCodeProblem, sendProblem } from './problems.js';
+import { recordedRefusal, sendCodeProblem, sendProblem } from './problems.js';
 import { MAX_LISTED, budgetResetBodySchema } from './schemas.js';
 import type { BudgetListView, BudgetResetView, BudgetView } from './schemas.js';
 import type { Sessions } from './sessions.js';
@@ -153,9 +153,10 @@ async function resetBudget(
     record('own_request');
     return sendProblem(reply, 'own_request', OWN_BUDGET);
   }
-  const code = codes.take({ ...caller, approver }, body.data.totp);
+  const code = await codes.take({ ...caller, approver }, body.data.totp);
   if (code.kind !== 'accepted') {
-    if (code.kind !== 'limited') record(code.kind);
+    const refused = recordedRefusal(code);
+    if (refused !== null) record(refused);
     return sendCodeProblem(reply, code);
   }
   record(null);

@@ -76,6 +76,14 @@ export function sendRetryLater(
 
 type RefusedCode = Exclude<CodeOutcome, { readonly kind: 'accepted' }>;
 
+/** What is recorded of it; null: nothing, or the log would grow with every guess. */
+export function recordedRefusal({
+  kind,
+}: RefusedCode): 'totp_required' | 'totp_wrong' | 'totp_reused' | 'totp_unavailable' | null {
+  if (kind === 'limited') return null;
+  return kind === 'store_lost' ? 'totp_unavailable' : kind;
+}
+
 /** Ends a request whose one-time code is missing or wrong. */
 export function sendCodeProblem(reply: FastifyReply, code: RefusedCode): FastifyReply {
   return code.kind === 'limited'
@@ -89,6 +97,11 @@ const CODE_PROBLEMS: Readonly<
     readonly [code: ProblemCode, message: string, hint: string | null]
   >
 > = {
+  store_lost: [
+    'store_unavailable',
+    'The store of holds cannot be reached, so your one-time code does not count; nothing was decided.',
+    'Try again with the next code; /readyz says when the store is back.',
+  ],
   totp_required: [
     'totp_required',
     'What you decide needs a one-time code.',

@@ -16,6 +16,7 @@ import { HoldStoreUnavailable } from '../../holds/store.js';
 import type { HoldStore } from '../../holds/store.js';
 import type { BudgetRecorder } from '../../gate/budget-recorder.js';
 import type { Budgets } from '../../impact/budgets.js';
+import type { UsedCodes } from '../../holds/used-codes.js';
 import type { Logger } from '../../log.js';
 import type { Approver, Policy } from '../../policy/types.js';
 import { createAuthenticator } from './authentication.js';
@@ -27,7 +28,7 @@ import { callerOf, currentApprover, guard, sendUnauthenticated } from './guard.j
 import { createOneTimeCodes } from './one-time-codes.js';
 import type { OneTimeCodes, VerifyTotp } from './one-time-codes.js';
 import { openApi } from './openapi.js';
-import { sendCodeProblem, sendProblem, sendRetryLater } from './problems.js';
+import { recordedRefusal, sendCodeProblem, sendProblem, sendRetryLater } from './problems.js';
 import { listQuerySchema, voteBodySchema } from './schemas.js';
 import { sessionRoutes } from './session-routes.js';
 import type { Sessions } from './sessions.js';
@@ -49,6 +50,8 @@ export interface ApiOptions {
   readonly sessions: Sessions;
   /** null: codes cannot be checked, and whoever has a TOTP secret cannot vote. */
   readonly verifyTotp: VerifyTotp | null;
+  /** Remembers the codes that have counted, wherever the store keeps its holds. */
+  readonly usedCodes: UsedCodes;
   /** Milliseconds since 1970, as people's clocks have it: one-time codes go by it. */
   readonly now: () => number;
   /** Milliseconds since 1970, on the clock that the store goes by; `now` where it is left out. */
@@ -82,14 +85,14 @@ interface Services extends ApiOptions {
 
 /** To be registered with the prefix /api. */
 export function holdsApi(options: ApiOptions): FastifyPluginCallback {
-  const { now, policy, sessions, verifyTotp, logger, store } = options;
+  const { now, policy, sessions, verifyTotp, usedCodes, logger, store } = options;
   const holdsNow = options.holdsNow ?? now;
   const authenticator = createAuthenticator({ approvers: () => policy().approvers, now });
   const services: Services = {
     ...options,
     holdsNow,
     authenticator,
-    codes: createOneTimeCodes({ verify: verifyTotp, now }),
+    codes: createOneTimeCodes({ verify: verifyTotp, used: usedCodes, now }),
   };
   const streams = createEventStreams({
     store,
@@ -235,9 +238,10 @@ async function castVote(
     refuse(hold, early.reason);
     return sendProblem(reply, early.reason, early.message);
   }
-  const code = codes.take({ ...caller, approver }, body.data.totp);
+  const code = await codes.take({ ...caller, approver }, body.data.totp);
   if (code.kind !== 'accepted') {
-    if (code.kind !== 'limited') refuse(hold, code.kind);
+    const refused = recordedRefusal(code);
+    if (refused !== null) refuse(hold, refused);
     return sendCodeProblem(reply, code);
   }
 

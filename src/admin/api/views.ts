@@ -1,12 +1,15 @@
 /** Holds as the API shows them to one approver. */
-import { approvalsGiven } from '../../holds/hold.js';
-import type { Hold, Measured } from '../../holds/hold.js';
+import { approvalsGiven, charactersOf } from '../../holds/hold.js';
+import type { HeldText, Hold, Measured } from '../../holds/hold.js';
 import { voteRejection } from '../../holds/life-cycle.js';
 import type { Approver } from '../../policy/types.js';
 import { needsCode } from './one-time-codes.js';
 import { parameterView } from './parameter-text.js';
 import { SUMMARY_CHARACTERS } from './schemas.js';
 import type { HoldSummaryView, HoldView, WhoamiView } from './schemas.js';
+
+/** Of one character in UTF-8. */
+const MOST_BYTES = 4;
 
 function instant(at: number): string {
   return new Date(at).toISOString();
@@ -59,7 +62,7 @@ export function holdView(hold: Hold, caller: Approver, now: number): HoldView {
     ...common(hold, caller, now),
     decision: subject.decision,
     session: subject.session,
-    sql: subject.sql,
+    sql: charactersOf(subject.sql),
     sql_bytes: subject.sqlBytes,
     sql_sha256: subject.sqlSha256,
     fingerprint: hold.fingerprint,
@@ -129,7 +132,9 @@ export function whoamiView(approver: Approver): WhoamiView {
 }
 
 /** Whole characters: half a surrogate pair is no text. */
-function firstCharacters(text: string, most: number): string {
+function firstCharacters(held: HeldText, most: number): string {
+  // Of the bytes as many as so many characters take at most: lists are long, and so are statements.
+  const text = charactersOf(typeof held === 'string' ? held : held.subarray(0, most * MOST_BYTES));
   return text.length <= most
     ? text
     : Array.from(text.slice(0, most * 2))

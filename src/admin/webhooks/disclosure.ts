@@ -8,6 +8,7 @@
  * SHA-256 is not told, for it would let anybody try what the literals are.
  */
 import { recordedSql, withoutLiterals } from '../../audit/redact.js';
+import { charactersOf } from '../../holds/hold.js';
 import type { HeldMatch, Hold, Subject } from '../../holds/hold.js';
 import type { Disclosure } from '../../holds/webhooks/telling.js';
 import { ruleById } from '../../policy/registry.js';
@@ -46,8 +47,9 @@ interface ToldSql {
 const NOTHING: ToldSql = { sql: null, redacted: true };
 
 /** Long texts are not said: nobody reads them there, and they are not analysed beside the sessions' own. */
-function sqlOf({ sql, sqlBytes }: Subject, literals: boolean): ToldSql {
-  if (sqlBytes > INLINE_LIMIT_BYTES) return NOTHING;
+function sqlOf(subject: Subject, literals: boolean): ToldSql {
+  if (subject.sqlBytes > INLINE_LIMIT_BYTES) return NOTHING;
+  const sql = charactersOf(subject.sql);
   const analysis = analyze(sql);
   if (analysis.kind !== 'statements') return NOTHING;
   if (literals) {
