@@ -267,19 +267,19 @@ export class Guarding {
       withheldBytes: 0,
       ending: null,
     };
-    const { name, sql } = guard.count;
-    if (!this.#prepared.has(name)) {
+    for (const { name, sql } of [guard.before, guard.after]) {
+      if (this.#prepared.has(name)) continue;
       prepareCount(batch, name, sql);
       this.#prepared.add(name);
     }
     if (this.#current.savepoint) savepoint(batch);
-    count(batch, name);
+    count(batch, guard.before.name);
   }
 
   #countAgain(batch: Batch, current: Current | null): void {
     if (current === null) return;
     current.countedAgain = true;
-    count(batch, current.guard.count.name);
+    count(batch, current.guard.after.name);
     batch.bytes.push(FLUSH);
   }
 

@@ -34,10 +34,17 @@ export interface PassedStatement {
 /** What the server counts of a transaction, as rows of text columns. The conversation does not read them. */
 export type Counts = readonly (readonly (string | null)[])[];
 
+/** A query that reads the server's counts. It has no parameters, and one name stands for one text. */
+export interface CountQuery {
+  readonly name: string;
+  readonly sql: string;
+}
+
 /** That what an execution did is to be counted before anything of it is committed. */
 export interface Guard {
-  /** The query that reads the server's counts. It has no parameters, and one name stands for one text. */
-  readonly count: { readonly name: string; readonly sql: string };
+  /** What reads the server's counts before it, and behind it. */
+  readonly before: CountQuery;
+  readonly after: CountQuery;
   /** It is a COPY … FROM STDIN, whose data comes behind its Execute. */
   readonly copyIn: boolean;
   /** It may have to be undone and asked about again, so the client sees nothing of it before it has been counted. */

@@ -147,7 +147,7 @@ export class ServerStream {
 
   #flushInPlace(): void {
     const bytes = this.#messages.takeInPlace();
-    if (bytes !== null) this.#ports.toClient(bytes);
+    if (bytes !== null && bytes.length > 0) this.#ports.toClient(bytes);
   }
 
   /** Tells the client `notice`, as soon as no message of the server's is under way to it. */
