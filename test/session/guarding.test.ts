@@ -106,6 +106,23 @@ describe('the extended protocol', () => {
     `);
   });
 
+  test('the list of tables may be longer than a message may be', () => {
+    const tables = 'x'.repeat(3000);
+    transcript(
+      `
+      ${query('UPDATE GUARD')}
+      ${CARRIED}
+      <= CommandComplete "UPDATE 2"
+      <= (count ${tables})
+      ${END}
+      < CommandComplete "UPDATE 2"
+      < ReadyForQuery I
+      = UPDATE GUARD: counted 2, 1 to ${tables}: pass
+    `,
+      { message: 1000 },
+    );
+  });
+
   test('over the limit: the server undoes it, and one ReadyForQuery follows', () => {
     transcript(`
       ${extended('UPDATE GUARD LIMIT')}
