@@ -58,44 +58,69 @@ export type Readings =
   | { readonly scope: 'changed'; readonly before: Reading<Counters>; readonly after: Reading }
   | { readonly scope: 'all'; readonly before: Reading; readonly after: Reading };
 
-const INSERTED = 'pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid)';
-const UPDATED = 'pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)';
-const DELETED = 'pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid)';
-const WRITTEN = `${INSERTED} OPERATOR(pg_catalog.+) ${UPDATED} OPERATOR(pg_catalog.+) ${DELETED} OPERATOR(pg_catalog.>) 0`;
+const WRITTEN =
+  'c.inserted OPERATOR(pg_catalog.+) c.updated OPERATOR(pg_catalog.+) c.deleted OPERATOR(pg_catalog.>) 0';
 const LASTING = `c.relpersistence OPERATOR(pg_catalog.<>) 't'`;
 
 /** What countersOf() takes. */
-const COUNTERS = `c.oid, ${INSERTED}, ${UPDATED}, ${DELETED}, c.relfilenode`;
+const COUNTERS = 'c.oid, c.inserted, c.updated, c.deleted, c.relfilenode';
 
 /**
  * What tableOf() takes besides. The schema's name comes quoted where SQL needs that: the type knows it without a look-up
- * that would have to be made ready each time. Foreign keys and unique constraints that are checked late change nothing,
- * and their triggers are internal.
+ * that would have to be made ready each time.
  */
 const DETAILS = `c.relnamespace::pg_catalog.regnamespace::pg_catalog.text, c.relname, c.relpersistence,
   c.reltuples, pg_catalog.pg_stat_get_live_tuples(c.oid),
-  CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 0 THEN NULL ELSE pg_catalog.pg_relation_size(c.oid) END,
-  c.relhastriggers AND EXISTS (SELECT FROM pg_catalog.pg_trigger AS g
-    WHERE g.tgrelid OPERATOR(pg_catalog.=) c.oid AND g.tgdeferrable AND NOT g.tgisinternal)`;
+  CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 0 THEN NULL ELSE pg_catalog.pg_relation_size(c.oid) END`;
 
-/** @param which the tables that are listed; null: all. FirstNormalObjectId (access/transam.h): what has a smaller oid came with the server */
-function text(columns: string, which: string | null): string {
-  return `SELECT pg_catalog.current_setting('track_counts'),
-  pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text,
-  pg_catalog.sum(c.relfilenode::pg_catalog.int8) FILTER (WHERE ${LASTING})::pg_catalog.text,
-  pg_catalog.count(*) FILTER (WHERE ${LASTING})::pg_catalog.text,
-  pg_catalog.json_agg(pg_catalog.json_build_array(${columns}))${which === null ? '' : ` FILTER (WHERE ${which})`}::pg_catalog.text
-FROM pg_catalog.pg_class AS c
-WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
-  AND (c.relkind OPERATOR(pg_catalog.=) 'r' OR c.relkind OPERATOR(pg_catalog.=) 'm')`;
+/**
+ * Asked once for the tables that are listed, not in each row: the planner would take that for so much work with thousands
+ * of tables that it had it compiled. Foreign keys and unique constraints that are checked late change nothing, and their
+ * triggers are internal.
+ */
+const DEFERRED = `(SELECT pg_catalog.json_agg(g.tgrelid) FROM pg_catalog.pg_trigger AS g
+  WHERE g.tgrelid OPERATOR(pg_catalog.=) ANY (t.oids) AND g.tgdeferrable AND NOT g.tgisinternal)::pg_catalog.text`;
+
+/**
+ * Each counter is read once: functions that are volatile stay in the sub-select.
+ * FirstNormalObjectId (access/transam.h): what has a smaller oid came with the server. An index finds the others.
+ */
+const TABLES = `FROM (SELECT c.oid, c.relnamespace, c.relname, c.relpersistence, c.reltuples, c.relfilenode,
+    pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
+    pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated,
+    pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
+  FROM pg_catalog.pg_class AS c
+  WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+    AND (c.relkind OPERATOR(pg_catalog.=) 'r' OR c.relkind OPERATOR(pg_catalog.=) 'm')) AS c`;
+
+/** @param which the tables that are listed: a FILTER, or empty for all */
+function list(columns: string, which: string): string {
+  return `pg_catalog.current_setting('track_counts') AS tracking,
+  pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text AS transaction,
+  pg_catalog.sum(c.relfilenode::pg_catalog.int8) FILTER (WHERE ${LASTING})::pg_catalog.text AS files,
+  pg_catalog.count(*) FILTER (WHERE ${LASTING})::pg_catalog.text AS count,
+  pg_catalog.json_agg(pg_catalog.json_build_array(${columns}))${which}::pg_catalog.text AS tables`;
 }
 
-const EVERYTHING = text(`${COUNTERS}, ${DETAILS}`, null);
+/** Only the counters. */
+function brief(which: string): string {
+  return `SELECT ${list(COUNTERS, which)}
+${TABLES}`;
+}
+
+function detailed(which: string): string {
+  return `SELECT t.tracking, t.transaction, t.files, t.count, t.tables, ${DEFERRED}
+FROM (SELECT ${list(`${COUNTERS}, ${DETAILS}`, which)},
+  pg_catalog.array_agg(c.oid)${which} AS oids
+${TABLES}) AS t`;
+}
+
+const WHICH = ` FILTER (WHERE ${WRITTEN})`;
 
 /** The queries before a statement and behind it. They have no parameters; what they answer readingsOf() takes. */
 export const COUNT_QUERIES: Readonly<Record<Scope, { readonly before: string; readonly after: string }>> = {
-  changed: { before: text(COUNTERS, WRITTEN), after: text(`${COUNTERS}, ${DETAILS}`, WRITTEN) },
-  all: { before: EVERYTHING, after: EVERYTHING },
+  changed: { before: brief(WHICH), after: detailed(WHICH) },
+  all: { before: detailed(''), after: detailed('') },
 };
 
 /**
@@ -111,30 +136,30 @@ export function readingsOf(scope: Scope, before: readonly Row[], after: readonly
 
 function readingOf<Table extends Counters>(
   rows: readonly Row[],
-  one: (values: readonly unknown[]) => Table,
+  one: (values: readonly unknown[], deferred: ReadonlySet<unknown>) => Table,
 ): Reading<Table> {
-  const [tracking, transaction = null, files, tableCount, tables] = rows[0] ?? [];
+  const [tracking, transaction = null, files, tableCount, tables, triggers] = rows[0] ?? [];
   if (tracking === undefined) throw new ImpactError('the server has answered nothing');
   if (tracking !== 'on') throw new ImpactError('the setting track_counts is off on the server');
   const read = new Map<string, Table>();
+  const deferred = new Set(listed(triggers ?? '[]'));
   for (const values of listed(tables ?? '[]')) {
-    const table = one(values);
+    if (!Array.isArray(values)) throw new ImpactError('a row is not whole');
+    const table = one(values, deferred);
     read.set(table.oid, table);
   }
   return { transaction, tables: read, files: `${files ?? ''}/${tableCount ?? ''}` };
 }
 
-function listed(json: string): readonly (readonly unknown[])[] {
-  let lists: unknown;
+function listed(json: string): readonly unknown[] {
+  let list: unknown;
   try {
-    lists = JSON.parse(json);
+    list = JSON.parse(json);
   } catch {
-    lists = null;
+    list = null;
   }
-  if (!Array.isArray(lists) || !lists.every((list) => Array.isArray(list))) {
-    throw new ImpactError('the list of tables is none');
-  }
-  return lists;
+  if (!Array.isArray(list)) throw new ImpactError('the list of tables is none');
+  return list;
 }
 
 function countersOf([oid, inserted, updated, deleted, file]: readonly unknown[]): Counters {
@@ -147,10 +172,8 @@ function countersOf([oid, inserted, updated, deleted, file]: readonly unknown[])
   };
 }
 
-function tableOf(values: readonly unknown[]): CountedTable {
-  const [oid, inserted, updated, deleted, file, schema, name, persistence, analysed, live, size, deferred] =
-    values;
-  if (typeof deferred !== 'boolean') throw new ImpactError('a row is not whole');
+function tableOf(values: readonly unknown[], deferred: ReadonlySet<unknown>): CountedTable {
+  const [oid, inserted, updated, deleted, file, schema, name, persistence, analysed, live, size] = values;
   return {
     oid: word(oid),
     inserted: count(inserted),
@@ -159,9 +182,9 @@ function tableOf(values: readonly unknown[]): CountedTable {
     file: word(file),
     schema: unquoted(word(schema)),
     name: word(name),
-    temporary: persistence === 't',
+    temporary: word(persistence) === 't',
     rows: rowsOf(Number(analysed), Number(live), size),
-    deferred,
+    deferred: deferred.has(oid),
   };
 }
 
