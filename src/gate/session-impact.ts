@@ -9,7 +9,7 @@
  */
 import { hash } from 'node:crypto';
 import type { Refusal } from '../errors.js';
-import { COUNT_QUERIES, readingOf } from '../impact/counts.js';
+import { COUNT_QUERIES, readingsOf } from '../impact/counts.js';
 import type { Scope } from '../impact/counts.js';
 import { ImpactError } from '../impact/impact-error.js';
 import { impactOf, sum, total, within } from '../impact/impact.js';
@@ -26,7 +26,7 @@ import type { Measuring } from '../policy/measured.js';
 import type { Match } from '../policy/types.js';
 import { commandWords, described } from '../policy/words.js';
 import type { TransactionStatus } from '../protocol/constants.js';
-import type { CountedAnswer, Counts, Ending, Execution, Guard } from '../session/ports.js';
+import type { CountedAnswer, CountQuery, Counts, Ending, Execution, Guard } from '../session/ports.js';
 import type { StatementFacts } from '../sql/facts.js';
 import type { Block } from './blocks.js';
 import type { Trial } from './hold-subject.js';
@@ -55,14 +55,18 @@ import type { UndoOf } from './undo-capture.js';
 import { rulesOf } from './words.js';
 
 /** The server keeps one prepared query under a name, so the name says which text it is. */
-function countQuery(scope: Scope): Guard['count'] {
-  const sql = COUNT_QUERIES[scope];
+function countQuery(sql: string): CountQuery {
   return { name: `holdfast_count_${hash('sha256', sql, 'hex').slice(0, 16)}`, sql };
 }
 
-const COUNTS: Readonly<Record<Scope, Guard['count']>> = {
-  changed: countQuery('changed'),
-  all: countQuery('all'),
+function countQueries(scope: Scope): Pick<Guard, 'before' | 'after'> {
+  const { before, after } = COUNT_QUERIES[scope];
+  return { before: countQuery(before), after: countQuery(after) };
+}
+
+const COUNTS: Readonly<Record<Scope, Pick<Guard, 'before' | 'after'>>> = {
+  changed: countQueries('changed'),
+  all: countQueries('all'),
 };
 
 /** Operations whose command tag says how many rows were changed, and not how many were returned. */
@@ -255,8 +259,8 @@ export class SessionImpact {
       : null;
     this.#guarded.set(run, { ...of, scope, capture });
     const preview = !copies && (of.trial || this.#mayHold);
-    const before = capture?.before((problem) => notKept(problem, run.decision)) ?? null;
-    return { count: COUNTS[scope], copyIn: copies, preview, before };
+    const first = capture?.before((problem) => notKept(problem, run.decision)) ?? null;
+    return { ...COUNTS[scope], copyIn: copies, preview, first };
   }
 
   /** Whether old rows of what is approved are kept. */
@@ -286,15 +290,10 @@ export class SessionImpact {
     let impact: Impact;
     let id: string | null;
     try {
-      const reading = readingOf(after);
-      impact = impactOf(
-        guarded.scope,
-        readingOf(before),
-        reading,
-        tagOf(facts, ending),
-        trustsDeferred(this.#role.scope.role) ? 'trusted' : 'unknown',
-      );
-      id = reading.transaction;
+      const readings = readingsOf(guarded.scope, before, after);
+      const late = trustsDeferred(this.#role.scope.role) ? 'trusted' : 'unknown';
+      impact = impactOf(readings, tagOf(facts, ending), late);
+      id = readings.after.transaction;
     } catch (error) {
       if (!(error instanceof ImpactError)) throw error;
       return this.#unmeasured(run, guarded, ending, error.message);

@@ -7,36 +7,42 @@
  *
  * Law: pure. Every name and operator in the queries is pg_catalog's, so that no
  * search_path decides what is read. The counters go on from transaction to
- * transaction, so only differences within one mean anything.
+ * transaction, so only differences within one mean anything. The queries run twice a
+ * statement: one pass over the tables, one row, and of a table that has not been
+ * written to nothing but its three counters.
  */
 import { ImpactError } from './impact-error.js';
 
 /** One row of text columns. */
 type Row = readonly (string | null)[];
 
-/** One table as it is counted. */
-export interface CountedTable {
+/** The counters of one table. */
+export interface Counters {
   readonly oid: string;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  /** pg_class.relfilenode: another one when it has been truncated or rewritten. */
+  readonly file: string;
+}
+
+/** One table as it is counted. */
+export interface CountedTable extends Counters {
   readonly schema: string;
   readonly name: string;
   /** A temporary table, which only the session itself sees. */
   readonly temporary: boolean;
-  readonly inserted: number;
-  readonly updated: number;
-  readonly deleted: number;
   /** About how many rows it had, by the server's statistics; null where those know nothing. */
   readonly rows: number | null;
-  /** pg_relation_filenode: another one when it has been truncated or rewritten. */
-  readonly file: string;
   /** Somebody's own trigger on it may run as late as at COMMIT (CREATE CONSTRAINT TRIGGER … DEFERRABLE). */
   readonly deferred: boolean;
 }
 
 /** One reading of the counters. */
-export interface Reading {
+export interface Reading<Table extends Counters = CountedTable> {
   /** pg_current_xact_id_if_assigned: by which pg_xact_status tells later whether it was committed. */
   readonly transaction: string | null;
-  readonly tables: ReadonlyMap<string, CountedTable>;
+  readonly tables: ReadonlyMap<string, Table>;
   /** Of the files of all tables: another one when a table was truncated, rewritten, made or dropped. */
   readonly files: string;
 }
@@ -47,91 +53,160 @@ export interface Reading {
  */
 export type Scope = 'changed' | 'all';
 
-/** FirstNormalObjectId (access/transam.h): what has a smaller oid came with the server. An index finds the others. */
-const COUNTED = `
-  SELECT c.oid, c.relnamespace, c.relname, c.relpersistence,
-    pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
-    pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated,
-    pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted,
-    c.reltuples, c.relfilenode
-  FROM pg_catalog.pg_class AS c
-  WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
-    AND (c.relkind OPERATOR(pg_catalog.=) 'r' OR c.relkind OPERATOR(pg_catalog.=) 'm')`;
+/** The readings around a statement. Of tables that are not emptied only what is read behind it has to have their names. */
+export type Readings =
+  | { readonly scope: 'changed'; readonly before: Reading<Counters>; readonly after: Reading }
+  | { readonly scope: 'all'; readonly before: Reading; readonly after: Reading };
 
-/** Looked up for the rows that are answered only. */
-const SCHEMA = `SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_namespace AS n
-    WHERE n.oid OPERATOR(pg_catalog.=) t.relnamespace`;
+const WRITTEN =
+  'c.inserted OPERATOR(pg_catalog.+) c.updated OPERATOR(pg_catalog.+) c.deleted OPERATOR(pg_catalog.>) 0';
+const LASTING = `c.relpersistence OPERATOR(pg_catalog.<>) 't'`;
 
-/** Of a table that nobody has analysed and that is not empty, nothing is known; its size says so. */
-const ROWS = `CASE
-    WHEN t.reltuples OPERATOR(pg_catalog.>) 0 OR pg_catalog.pg_stat_get_live_tuples(t.oid) OPERATOR(pg_catalog.>) 0
-      THEN GREATEST(t.reltuples::pg_catalog.float8, pg_catalog.pg_stat_get_live_tuples(t.oid)::pg_catalog.float8)
-    WHEN pg_catalog.pg_relation_size(t.oid) OPERATOR(pg_catalog.=) 0 THEN 0 END`;
-
-/** Foreign keys and unique constraints that are checked late change nothing; their triggers are internal. */
-const DEFERRED = `EXISTS (SELECT FROM pg_catalog.pg_trigger AS g
-    WHERE g.tgrelid OPERATOR(pg_catalog.=) t.oid AND g.tgdeferrable AND NOT g.tgisinternal)`;
-
-function text(scope: Scope): string {
-  const which =
-    scope === 'all'
-      ? ''
-      : 'WHERE t.inserted OPERATOR(pg_catalog.+) t.updated OPERATOR(pg_catalog.+) t.deleted OPERATOR(pg_catalog.>) 0';
-  return `WITH t AS MATERIALIZED (${COUNTED})
-SELECT NULL::pg_catalog.text, pg_catalog.current_setting('track_counts'),
-  pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, NULL::pg_catalog.text,
-  pg_catalog.sum(t.relfilenode::pg_catalog.int8)::pg_catalog.text, pg_catalog.count(*)::pg_catalog.text, NULL::pg_catalog.text,
-  NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text
-FROM t WHERE t.relpersistence OPERATOR(pg_catalog.<>) 't'
-UNION ALL
-SELECT t.oid::pg_catalog.text, (${SCHEMA}), t.relname::pg_catalog.text, t.relpersistence::pg_catalog.text,
-  t.inserted::pg_catalog.text, t.updated::pg_catalog.text, t.deleted::pg_catalog.text,
-  (${ROWS})::pg_catalog.text, t.relfilenode::pg_catalog.text, (${DEFERRED})::pg_catalog.text
-FROM t ${which}`;
-}
-
-/** The queries. They have no parameters; their columns are what readingOf() takes. */
-export const COUNT_QUERIES: Readonly<Record<Scope, string>> = { changed: text('changed'), all: text('all') };
+/** What countersOf() takes. */
+const COUNTERS = 'c.oid, c.inserted, c.updated, c.deleted, c.relfilenode';
 
 /**
- * A reading from the rows of a count query.
- * @throws ImpactError when the server does not count, or answers what is no answer
+ * What tableOf() takes besides. The schema's name comes quoted where SQL needs that: the type knows it without a look-up
+ * that would have to be made ready each time.
  */
-export function readingOf(rows: readonly Row[]): Reading {
-  const tables = new Map<string, CountedTable>();
-  let head: Row | null = null;
-  for (const row of rows) {
-    const [oid] = row;
-    if (oid === null || oid === undefined) head = row;
-    else tables.set(oid, tableOf(oid, row));
-  }
-  if (head === null) throw new ImpactError('the server has answered nothing');
-  const [, tracking, transaction = null, , files, tableCount] = head;
-  if (tracking !== 'on') {
-    throw new ImpactError('the setting track_counts is off on the server');
-  }
-  return { transaction, tables, files: `${files ?? ''}/${tableCount ?? ''}` };
+const DETAILS = `c.relnamespace::pg_catalog.regnamespace::pg_catalog.text, c.relname, c.relpersistence,
+  c.reltuples, pg_catalog.pg_stat_get_live_tuples(c.oid),
+  CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 0 THEN NULL ELSE pg_catalog.pg_relation_size(c.oid) END`;
+
+/**
+ * Asked once for the tables that are listed, not in each row: the planner would take that for so much work with thousands
+ * of tables that it had it compiled. Foreign keys and unique constraints that are checked late change nothing, and their
+ * triggers are internal.
+ */
+const DEFERRED = `(SELECT pg_catalog.json_agg(g.tgrelid) FROM pg_catalog.pg_trigger AS g
+  WHERE g.tgrelid OPERATOR(pg_catalog.=) ANY (t.oids) AND g.tgdeferrable AND NOT g.tgisinternal)::pg_catalog.text`;
+
+/**
+ * Each counter is read once: functions that are volatile stay in the sub-select.
+ * FirstNormalObjectId (access/transam.h): what has a smaller oid came with the server. An index finds the others.
+ */
+const TABLES = `FROM (SELECT c.oid, c.relnamespace, c.relname, c.relpersistence, c.reltuples, c.relfilenode,
+    pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
+    pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated,
+    pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
+  FROM pg_catalog.pg_class AS c
+  WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+    AND (c.relkind OPERATOR(pg_catalog.=) 'r' OR c.relkind OPERATOR(pg_catalog.=) 'm')) AS c`;
+
+/** @param which the tables that are listed: a FILTER, or empty for all */
+function list(columns: string, which: string): string {
+  return `pg_catalog.current_setting('track_counts') AS tracking,
+  pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text AS transaction,
+  pg_catalog.sum(c.relfilenode::pg_catalog.int8) FILTER (WHERE ${LASTING})::pg_catalog.text AS files,
+  pg_catalog.count(*) FILTER (WHERE ${LASTING})::pg_catalog.text AS count,
+  pg_catalog.json_agg(pg_catalog.json_build_array(${columns}))${which}::pg_catalog.text AS tables`;
 }
 
-function tableOf(oid: string, row: Row): CountedTable {
-  const [, schema, name, persistence, inserted, updated, deleted, known, file, deferred] = row;
-  if (!schema || !name || !file) throw new ImpactError('a row is not whole');
+/** Only the counters. */
+function brief(which: string): string {
+  return `SELECT ${list(COUNTERS, which)}
+${TABLES}`;
+}
+
+function detailed(which: string): string {
+  return `SELECT t.tracking, t.transaction, t.files, t.count, t.tables, ${DEFERRED}
+FROM (SELECT ${list(`${COUNTERS}, ${DETAILS}`, which)},
+  pg_catalog.array_agg(c.oid)${which} AS oids
+${TABLES}) AS t`;
+}
+
+const WHICH = ` FILTER (WHERE ${WRITTEN})`;
+
+/** The queries before a statement and behind it. They have no parameters; what they answer readingsOf() takes. */
+export const COUNT_QUERIES: Readonly<Record<Scope, { readonly before: string; readonly after: string }>> = {
+  changed: { before: brief(WHICH), after: detailed(WHICH) },
+  all: { before: detailed(''), after: detailed('') },
+};
+
+/**
+ * The readings from what the queries of a scope have answered.
+ * @throws ImpactError when the server does not count, or answers what is no answer
+ */
+export function readingsOf(scope: Scope, before: readonly Row[], after: readonly Row[]): Readings {
+  const behind = readingOf(after, tableOf);
+  return scope === 'all'
+    ? { scope, before: readingOf(before, tableOf), after: behind }
+    : { scope, before: readingOf(before, countersOf), after: behind };
+}
+
+function readingOf<Table extends Counters>(
+  rows: readonly Row[],
+  one: (values: readonly unknown[], deferred: ReadonlySet<unknown>) => Table,
+): Reading<Table> {
+  const [tracking, transaction = null, files, tableCount, tables, triggers] = rows[0] ?? [];
+  if (tracking === undefined) throw new ImpactError('the server has answered nothing');
+  if (tracking !== 'on') throw new ImpactError('the setting track_counts is off on the server');
+  const read = new Map<string, Table>();
+  const deferred = new Set(listed(triggers ?? '[]'));
+  for (const values of listed(tables ?? '[]')) {
+    if (!Array.isArray(values)) throw new ImpactError('a row is not whole');
+    const table = one(values, deferred);
+    read.set(table.oid, table);
+  }
+  return { transaction, tables: read, files: `${files ?? ''}/${tableCount ?? ''}` };
+}
+
+function listed(json: string): readonly unknown[] {
+  let list: unknown;
+  try {
+    list = JSON.parse(json);
+  } catch {
+    list = null;
+  }
+  if (!Array.isArray(list)) throw new ImpactError('the list of tables is none');
+  return list;
+}
+
+function countersOf([oid, inserted, updated, deleted, file]: readonly unknown[]): Counters {
   return {
-    oid,
-    schema,
-    name,
-    temporary: persistence === 't',
+    oid: word(oid),
     inserted: count(inserted),
     updated: count(updated),
     deleted: count(deleted),
-    rows: known === null || known === undefined ? null : Math.round(Number(known)),
-    file,
-    deferred: deferred === 'true',
+    file: word(file),
   };
 }
 
-function count(text: string | null | undefined): number {
-  const value = Number(text ?? Number.NaN);
-  if (!Number.isSafeInteger(value) || value < 0) throw new ImpactError('a count is no number');
+function tableOf(values: readonly unknown[], deferred: ReadonlySet<unknown>): CountedTable {
+  const [oid, inserted, updated, deleted, file, schema, name, persistence, analysed, live, size] = values;
+  return {
+    oid: word(oid),
+    inserted: count(inserted),
+    updated: count(updated),
+    deleted: count(deleted),
+    file: word(file),
+    schema: unquoted(word(schema)),
+    name: word(name),
+    temporary: word(persistence) === 't',
+    rows: rowsOf(Number(analysed), Number(live), size),
+    deferred: deferred.has(oid),
+  };
+}
+
+/** Of a table that nobody has analysed and that is not empty, nothing is known; its size says so. */
+function rowsOf(analysed: number, live: number, size: unknown): number | null {
+  if (analysed > 0 || live > 0) return Math.round(Math.max(analysed, live));
+  return size === 0 ? 0 : null;
+}
+
+/** A name as quote_identifier has written it. */
+function unquoted(name: string): string {
+  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
+}
+
+function word(value: unknown): string {
+  if (typeof value !== 'string' || value === '') throw new ImpactError('a row is not whole');
+  return value;
+}
+
+function count(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw new ImpactError('a count is no number');
+  }
   return value;
 }

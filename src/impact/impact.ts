@@ -6,7 +6,7 @@
  * counts all the same, since the server counts attempts; what is not counted at all
  * (foreign tables) is taken from the command tag; what cannot be told is an error.
  */
-import type { CountedTable, Reading, Scope } from './counts.js';
+import type { CountedTable, Counters, Readings } from './counts.js';
 import { ImpactError } from './impact-error.js';
 
 /** Rows changed in one table, foreign-key cascades and triggers included. */
@@ -35,27 +35,22 @@ export interface Tag {
 
 /**
  * What happened between two readings.
- * @param scope of both readings
  * @param late triggers that may run at COMMIT are known to change nothing
  * @throws ImpactError when that cannot be told
  */
-export function impactOf(
-  scope: Scope,
-  before: Reading,
-  after: Reading,
-  tag: Tag,
-  late: 'trusted' | 'unknown',
-): Impact {
+export function impactOf(readings: Readings, tag: Tag, late: 'trusted' | 'unknown'): Impact {
   const impact: TableImpact[] = [];
   let accounted = 0;
-  if (scope === 'changed' && before.files !== after.files) {
+  if (readings.scope === 'changed' && readings.before.files !== readings.after.files) {
     throw new ImpactError(
       'something that it ran (a trigger or a function) made, emptied, rewrote or dropped a table',
     );
   }
-  for (const table of after.tables.values()) {
-    const earlier = before.tables.get(table.oid) ?? null;
-    const one = ofTable(earlier, table);
+  for (const table of readings.after.tables.values()) {
+    const one =
+      readings.scope === 'all'
+        ? ofAnyTable(readings.before.tables.get(table.oid) ?? null, table)
+        : ofTable(readings.before.tables.get(table.oid) ?? null, table);
     if (one === null) continue;
     if (table.deferred && late === 'unknown') {
       throw new ImpactError(
@@ -65,31 +60,38 @@ export function impactOf(
     accounted += one.inserted + one.updated + one.deleted;
     if (!table.temporary) impact.push(one);
   }
-  if (scope === 'all') {
-    for (const table of before.tables.values()) {
-      if (!after.tables.has(table.oid) && !table.temporary) impact.push(emptied(table));
+  if (readings.scope === 'all') {
+    for (const table of readings.before.tables.values()) {
+      if (!readings.after.tables.has(table.oid) && !table.temporary) impact.push(emptied(table));
     }
   }
   if (tag.rows !== null && tag.rows > accounted) impact.push(byTag(tag, tag.rows - accounted));
   return impact.sort(largestFirst);
 }
 
-function ofTable(before: CountedTable | null, after: CountedTable): TableImpact | null {
-  const { schema, name } = after;
-  if (before !== null && before.file !== after.file) {
-    // The server begins to count anew in a table that is truncated; what it has counted since is what came after.
-    const { inserted, updated, deleted } = after;
-    const base = emptied(before);
-    return { ...base, inserted, updated, deleted: base.deleted + deleted };
+/** A table that may have been emptied: the server counts in it anew then, and what it has counted since is what came after. */
+function ofAnyTable(before: CountedTable | null, after: CountedTable): TableImpact | null {
+  if (before === null || before.file === after.file) {
+    const one = ofTable(before, after);
+    return one === null ? null : { ...one, rows: before?.rows ?? one.rows };
   }
-  const inserted = after.inserted - (before?.inserted ?? 0);
-  const updated = after.updated - (before?.updated ?? 0);
-  const deleted = after.deleted - (before?.deleted ?? 0);
-  if (inserted < 0 || updated < 0 || deleted < 0) {
+  const { inserted, updated, deleted } = after;
+  const base = emptied(before);
+  return { ...base, inserted, updated, deleted: base.deleted + deleted };
+}
+
+function ofTable(before: Counters | null, after: CountedTable): TableImpact | null {
+  const { schema, name, rows } = after;
+  // Where files are compared as a whole, only a temporary table gets another one unnoticed.
+  const same = before !== null && (before.file === after.file || !after.temporary) ? before : null;
+  const inserted = after.inserted - (same?.inserted ?? 0);
+  const updated = after.updated - (same?.updated ?? 0);
+  const deleted = after.deleted - (same?.deleted ?? 0);
+  if (inserted < 0 || updated < 0 || deleted < 0 || (same !== null && same.file !== after.file)) {
     throw new ImpactError(`"${schema}"."${name}" was emptied by something that it ran`);
   }
   if (inserted + updated + deleted === 0) return null;
-  return { schema, name, inserted, updated, deleted, rows: before?.rows ?? after.rows, emptied: false };
+  return { schema, name, inserted, updated, deleted, rows, emptied: false };
 }
 
 function emptied({ schema, name, rows }: CountedTable): TableImpact {

@@ -249,7 +249,7 @@ export class Guarding {
     const portals = inBlock ? [portal] : this.#binds.all();
     const undoable = this.#mayBeUndone(guard) && first && this.#binds.has(portal) && portals !== null;
     const batch: Batch = { bytes: [], replies: [] };
-    if (guard.before === null) this.#from = this.#state.replies.places;
+    if (guard.first === null) this.#from = this.#state.replies.places;
     this.#repeatBinds(batch);
     this.#begin(batch, guard, execution, undoable ? portals : null, inBlock);
     batch.bytes.push(message);
@@ -317,19 +317,19 @@ export class Guarding {
       withheldBytes: 0,
       ending: null,
     };
-    const { name, sql } = guard.count;
-    if (!this.#prepared.has(name)) {
+    for (const { name, sql } of [guard.before, guard.after]) {
+      if (this.#prepared.has(name)) continue;
       prepareCount(batch, name, sql);
       this.#prepared.add(name);
     }
     if (this.#current.savepoint) savepoint(batch);
-    count(batch, name);
+    count(batch, guard.before.name);
   }
 
   #countAgain(batch: Batch, current: Current | null): void {
     if (current === null) return;
     current.countedAgain = true;
-    count(batch, current.guard.count.name);
+    count(batch, current.guard.after.name);
     batch.bytes.push(FLUSH);
   }
 
@@ -367,9 +367,9 @@ export class Guarding {
         batch.replies.push(reply(last ? 'carried_last' : 'carried_execute', { execution, changes }));
         continue;
       }
-      const before = this.#push(batch);
+      const others = this.#push(batch);
       return Buffer.concat([
-        before,
+        others,
         this.#afterAsking(guard, execution, changes, () => this.#carryGuarded(carried, statement, guard)),
       ]);
     }
@@ -407,17 +407,17 @@ export class Guarding {
 
   /** What begins an execution, behind what is asked before it. @returns the bytes to send now */
   #afterAsking(
-    { before }: Guard,
+    { first }: Guard,
     execution: Execution | null,
     changes: Reply['changes'],
     start: () => Buffer,
   ): Buffer {
-    if (before === null) return start();
+    if (first === null) return start();
     this.used = true;
     this.#atHand = true;
     if (this.#carried === null) this.#from = this.#state.replies.places;
     this.#prelude = { execution, changes, start };
-    return this.#ask(before, (answer) => {
+    return this.#ask(first, (answer) => {
       this.#mayBegin(answer);
     });
   }

@@ -68,6 +68,10 @@ export class Outcomes implements ServerMessages {
     return this.#guarding.used && KEPT_BACK.has(this.#due(type)?.actions[type]);
   }
 
+  isCount(type: number): boolean {
+    return this.#guarding.used && this.#due(type)?.actions[type] === 'count_row';
+  }
+
   /** As #head, but nothing is passed over for good: what comes may be what belongs to no entry. */
   #due(type: number): Reply | undefined {
     for (let index = 0; ; index++) {

@@ -61,16 +61,23 @@ export interface Asking<Next> {
 export type BeforeAnswer =
   { readonly kind: 'run' } | { readonly kind: 'refuse'; readonly refusal: Refusal } | Asking<BeforeAnswer>;
 
+/** A query that reads the server's counts. It has no parameters, and one name stands for one text. */
+export interface CountQuery {
+  readonly name: string;
+  readonly sql: string;
+}
+
 /** That what an execution did is to be counted before anything of it is committed. */
 export interface Guard {
-  /** The query that reads the server's counts. It has no parameters, and one name stands for one text. */
-  readonly count: { readonly name: string; readonly sql: string };
+  /** What reads the server's counts before it, and behind it. */
+  readonly before: CountQuery;
+  readonly after: CountQuery;
   /** It is a COPY … FROM STDIN, whose data comes behind its Execute. */
   readonly copyIn: boolean;
   /** It may have to be undone and asked about again, so the client sees nothing of it before it has been counted. */
   readonly preview: boolean;
   /** What is asked first, as the very first of its transaction where that begins with it; null: nothing. */
-  readonly before: Asking<BeforeAnswer> | null;
+  readonly first: Asking<BeforeAnswer> | null;
 }
 
 /** A statement of a Query string that is carried by the extended protocol. */

@@ -38,6 +38,8 @@ export interface ServerMessages {
   message(bytes: Buffer, position: number, total: number): boolean;
   /** Whether a message of this type that comes now is not to be passed on: it is collected then, whatever its type. */
   keepsBack(type: number): boolean;
+  /** Whether a message of this type that comes now is a count: as long as the list of tables is, whatever the limit. */
+  isCount(type: number): boolean;
   /** What the client gets in place of the message that was not to be passed on; null: nothing. */
   takeInPlace(): Buffer | null;
   /** All messages so far, as far as they are here, have been passed on. */
@@ -134,7 +136,7 @@ export class ServerStream {
     if (BACKEND_NAMES[type] === undefined || length < 4) {
       throw new ProtocolViolation(`invalid message from the server: type ${type}, length ${length}`);
     }
-    if (length > this.#limit && this.#collects(type)) {
+    if (length > this.#limit && this.#collects(type) && !this.#messages.isCount(type)) {
       throw new ProtocolViolation(
         `message from the server too long: type ${BACKEND_NAMES[type]}, length ${length}`,
       );
@@ -147,7 +149,7 @@ export class ServerStream {
 
   #flushInPlace(): void {
     const bytes = this.#messages.takeInPlace();
-    if (bytes !== null) this.#ports.toClient(bytes);
+    if (bytes !== null && bytes.length > 0) this.#ports.toClient(bytes);
   }
 
   /** Tells the client `notice`, as soon as no message of the server's is under way to it. */

@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { frontend } from '../session/messages.js';
 import { startTestHoldfast } from '../support/holdfast.js';
-import type { AuditRecord, TestHoldfast } from '../support/holdfast.js';
+import type { AuditRecord, TestHoldfast, TestSettings } from '../support/holdfast.js';
 import { createDatabase, withClient } from '../support/postgres.js';
 import type { TestDatabase } from '../support/postgres.js';
 import { createUser } from '../support/users.js';
@@ -84,14 +84,18 @@ export interface ImpactGround {
   close(): Promise<void>;
 }
 
-export async function startImpact(purpose: string, policy: string): Promise<ImpactGround> {
+export async function startImpact(
+  purpose: string,
+  policy: string,
+  changes: TestSettings = {},
+): Promise<ImpactGround> {
   const database = await createDatabase(purpose, TABLES);
   const user = await createUser(purpose, database.name);
   await withClient(async (client) => {
     await client.query(`GRANT ALL ON ALL TABLES IN SCHEMA public TO "${user.name}";
       GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO "${user.name}"`);
   }, database.name);
-  const holdfast = await startTestHoldfast(database, policy);
+  const holdfast = await startTestHoldfast(database, policy, changes);
   const clients = new Set<WireClient>();
   let known = 0;
   const ground: ImpactGround = {

@@ -36,6 +36,7 @@ const FILES = [
   'test/e2e/write-budget.test.ts',
   'test/impact/edges.test.ts',
   'test/impact/holds.test.ts',
+  'test/impact/many-tables.test.ts',
   'test/impact/truth-table.test.ts',
 ];
 

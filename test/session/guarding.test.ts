@@ -65,6 +65,64 @@ describe('the extended protocol', () => {
     `);
   });
 
+  test('what counts behind it may ask for more than what counts before it: each is prepared once', () => {
+    transcript(`
+      > Query "UPDATE GUARD NAMES"
+      => (carry "UPDATE GUARD NAMES")
+      => (prepare)
+      => (prepare_names)
+      => (count)
+      => Execute ""
+      => (names)
+      => Flush
+      <= (carried)
+      <= (prepared)
+      <= (prepared)
+      <= (count 1)
+      <= CommandComplete "UPDATE 2"
+      <= (names 3)
+      => (end)
+      <= (ended)
+      <= ReadyForQuery I
+      < CommandComplete "UPDATE 2"
+      < ReadyForQuery I
+      > Query "UPDATE GUARD NAMES"
+      => (carry "UPDATE GUARD NAMES")
+      => (count)
+      => Execute ""
+      => (names)
+      => Flush
+      <= (carried)
+      <= (count 3)
+      <= CommandComplete "UPDATE 1"
+      <= (names 4)
+      => (end)
+      <= (ended)
+      <= ReadyForQuery I
+      < CommandComplete "UPDATE 1"
+      < ReadyForQuery I
+      = UPDATE GUARD NAMES: counted 2, 1 to 3: pass
+      = UPDATE GUARD NAMES: counted 1, 3 to 4: pass
+    `);
+  });
+
+  test('the list of tables may be longer than a message may be', () => {
+    const tables = 'x'.repeat(3000);
+    transcript(
+      `
+      ${query('UPDATE GUARD')}
+      ${CARRIED}
+      <= CommandComplete "UPDATE 2"
+      <= (count ${tables})
+      ${END}
+      < CommandComplete "UPDATE 2"
+      < ReadyForQuery I
+      = UPDATE GUARD: counted 2, 1 to ${tables}: pass
+    `,
+      { message: 1000 },
+    );
+  });
+
   test('over the limit: the server undoes it, and one ReadyForQuery follows', () => {
     transcript(`
       ${extended('UPDATE GUARD LIMIT')}

@@ -209,14 +209,17 @@ export class ScriptedGate implements StatementGate {
   #guard(sql: string): Guard | null {
     if (!sql.includes('GUARD') || (sql.includes('FREE') && this.#undone.has(sql))) return null;
     return {
-      count: { name: 'count', sql: 'SELECT counts' },
+      before: { name: 'count', sql: 'SELECT counts' },
+      after: sql.includes('NAMES')
+        ? { name: 'names', sql: 'SELECT names' }
+        : { name: 'count', sql: 'SELECT counts' },
       copyIn: sql.includes('STDIN'),
       preview: sql.includes('PREVIEW'),
-      before: sql.includes('ASK') ? this.#asking(sql) : null,
+      first: sql.includes('ASK') ? this.#asking(sql) : null,
     };
   }
 
-  #asking(sql: string): Guard['before'] {
+  #asking(sql: string): Guard['first'] {
     return {
       kind: 'ask',
       questions: [run('SELECT asked')],

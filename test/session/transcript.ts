@@ -38,6 +38,8 @@ const SHORT: Readonly<Record<string, (rest: string) => readonly string[]>> = {
     rows === ''
       ? ['Bind "own" "count"', 'Execute "own"', 'Close P "own"']
       : ['BindComplete', `DataRow "${rows}"`, 'CommandComplete "SELECT 1"', 'CloseComplete'],
+  names: (rows) => (SHORT['count']?.(rows) ?? []).map((line) => line.replace('"count"', '"names"')),
+  prepare_names: () => ['Close S "names"', 'Parse "names" "SELECT names"'],
   own: (sql) => [
     `Parse "own" "${sql} own"`,
     'Bind "own" "own"',
