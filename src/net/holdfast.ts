@@ -20,6 +20,7 @@ import { createPolicyStore } from '../gate/policy-store.js';
 import { createRecoveryStore } from '../gate/recovery-store.js';
 import type { PolicyStore } from '../gate/policy-store.js';
 import type { Faults } from '../holds-postgres/faults.js';
+import type { Pace } from '../holds-postgres/upkeep.js';
 import { createWriteBudgets } from '../impact/budget.js';
 import type { Logger } from '../log.js';
 import { createMetrics } from '../metrics.js';
@@ -49,6 +50,8 @@ export interface HoldfastOptions {
   readonly workerUrl?: URL;
   /** Of a shared store of holds; tests alone have one. */
   readonly holdFaults?: Faults | undefined;
+  /** How soon a shared store of holds notices what happens by itself; tests alone hurry it. */
+  readonly holdPace?: Partial<Pace> | undefined;
 }
 
 export interface Holdfast {
@@ -128,7 +131,14 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
 
   let holds: Holds;
   try {
-    holds = await openHolds({ settings: settings.holds, audit, metrics, logger, faults: options.holdFaults });
+    holds = await openHolds({
+      settings: settings.holds,
+      audit,
+      metrics,
+      logger,
+      faults: options.holdFaults,
+      pace: options.holdPace,
+    });
   } catch (error) {
     await pool.close();
     await audit.close();

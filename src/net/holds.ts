@@ -15,6 +15,7 @@ import type { HoldStore } from '../holds/store.js';
 import type { Faults } from '../holds-postgres/faults.js';
 import { openSharedHolds } from '../holds-postgres/store.js';
 import type { SharedHolds } from '../holds-postgres/store.js';
+import type { Pace } from '../holds-postgres/upkeep.js';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
 
@@ -34,6 +35,7 @@ export interface HoldsOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly faults: Faults | undefined;
+  readonly pace: Partial<Pace> | undefined;
 }
 
 /** What of a store is not the same for both. */
@@ -75,7 +77,7 @@ export async function openHolds(options: HoldsOptions): Promise<Holds> {
 }
 
 async function openStore(
-  { settings, metrics, logger, faults }: HoldsOptions,
+  { settings, metrics, logger, faults, pace }: HoldsOptions,
   onError: (error: unknown) => void,
 ): Promise<Kept> {
   const { store, url, schema } = settings;
@@ -106,6 +108,7 @@ async function openStore(
         );
     },
     faults,
+    pace: pace ?? {},
   });
 }
 
