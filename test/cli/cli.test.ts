@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { openAuditLog } from '../../src/audit/writer.js';
+import { runHere } from './run-here.js';
 import { run } from './run.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -39,7 +40,7 @@ describe('holdfast', () => {
     [['audit']],
     [['audit', 'verify']],
   ])('%j --help explains itself', async (command) => {
-    const { status, stdout, stderr } = await run([...command, '--help']);
+    const { status, stdout, stderr } = await runHere([...command, '--help']);
     expect(status).toBe(0);
     expect(stdout).toMatch(new RegExp(`^Usage: holdfast ${command.join(' ')}`.trimEnd()));
     expect(stderr).toBe('');
@@ -71,10 +72,22 @@ describe('holdfast', () => {
     [['audit', 'verify']],
     [['audit', 'frobnicate']],
   ])('%j is wrong usage', async (command) => {
-    const { status, stdout, stderr } = await run(command);
+    const { status, stdout, stderr } = await runHere(command);
     expect(status).toBe(2);
     expect(stdout).toBe('');
     expect(stderr).not.toBe('');
+  });
+
+  it.each([
+    { command: ['explain', '--help'], status: 0 },
+    { command: ['holds', 'show'], status: 2 },
+    { command: ['check', '--policy', 'missing.yaml'], status: 1 },
+    { command: ['explain', '--policy', POLICY, '--user', 'shop_app', 'DELETE FROM accounts'], status: 1 },
+    { command: ['explain', '--policy', POLICY, '--user', 'shop_app', '--jsonl', 'SELECT 1'], status: 2 },
+  ])('a process of its own says of $command what is said without one', async ({ command, status }) => {
+    const printed = await runHere(command);
+    expect(printed.status).toBe(status);
+    expect(await run(command)).toEqual(printed);
   });
 });
 
@@ -132,7 +145,7 @@ describe('holdfast check', () => {
 
 describe('holdfast explain', () => {
   const explain = (...args: readonly string[]): ReturnType<typeof run> =>
-    run(['explain', '--policy', POLICY, ...args]);
+    runHere(['explain', '--policy', POLICY, ...args]);
 
   it('says why a statement would be refused, and where', async () => {
     const { status, stdout, stderr } = await explain('--user', 'shop_app', 'SELECT 1;\nDELETE FROM accounts');
@@ -247,13 +260,20 @@ describe('holdfast explain', () => {
       'narrow.yaml',
       'version: 1\nroles: [{ name: app, match: { users: [shop_app], networks: [10.0.0.0/8] } }]\n',
     );
-    const { status, stdout } = await run(['explain', '--policy', policy, '--user', 'shop_app', 'SELECT 1']);
+    const { status, stdout } = await runHere([
+      'explain',
+      '--policy',
+      policy,
+      '--user',
+      'shop_app',
+      'SELECT 1',
+    ]);
     expect(status).toBe(1);
     expect(stdout).toContain(
       'No role of the policy matches user "shop_app" on database "shop_app" from 127.0.0.1',
     );
     const inside = ['explain', '--policy', policy, '--user', 'shop_app', '--address', '10.1.1.1', 'SELECT 1'];
-    expect((await run(inside)).status).toBe(0);
+    expect((await runHere(inside)).status).toBe(0);
   });
 
   it('wants to know whose statement it is, and a policy that is one', async () => {
