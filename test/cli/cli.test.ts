@@ -103,7 +103,7 @@ describe('holdfast check', () => {
   });
 
   it('without any file checks the defaults', async () => {
-    const { status, stdout } = await run(['check'], { cwd: directory });
+    const { status, stdout } = await runHere(['check'], { cwd: directory });
     expect(stdout).toMatch(/^default settings: ok \(.*\)\n.*policy\.yaml: ok \(.*\)\n$/);
     expect(status).toBe(0);
   });
@@ -114,7 +114,7 @@ describe('holdfast check', () => {
       'bad-policy.yaml',
       'version: 1\nroles:\n  - name: a\n    acess: read\n    rules: { drop-tabel: deny }\n',
     );
-    const { status, stdout, stderr } = await run(['check', '--config', config, '--policy', policy]);
+    const { status, stdout, stderr } = await runHere(['check', '--config', config, '--policy', policy]);
     expect(status).toBe(1);
     expect(stdout).toBe('');
     expect(stderr.split('\n')).toEqual([
@@ -128,7 +128,7 @@ describe('holdfast check', () => {
 
   it('checks a policy alone, and follows the settings to theirs', async () => {
     const policy = file('alone.yaml', 'version: 1\nroles: [{ name: a }]\n');
-    expect(await run(['check', '--policy', policy])).toEqual({
+    expect(await runHere(['check', '--policy', policy])).toEqual({
       status: 0,
       stdout: `${policy}: ok (enforce, 1 role: a read)\n`,
       stderr: '',
@@ -232,7 +232,7 @@ describe('holdfast explain', () => {
 
   it('judges what is too large for the main thread, and too deep for anybody', async () => {
     const list = Array.from({ length: 20_000 }, (_, at) => at).join(',');
-    const large = await run(['explain', '--policy', POLICY, '--user', 'shop_app', '--json'], {
+    const large = await runHere(['explain', '--policy', POLICY, '--user', 'shop_app', '--json'], {
       input: `DELETE FROM accounts WHERE id IN (${list})`,
     });
     expect(JSON.parse(large.stdout)).toMatchObject({ verdict: 'allow' });
@@ -247,9 +247,9 @@ describe('holdfast explain', () => {
   });
 
   it('refuses input that the protocol could not carry', async () => {
-    const nul = await run(['explain', '--policy', POLICY, '--user', 'a'], { input: 'SELECT 1\0' });
+    const nul = await runHere(['explain', '--policy', POLICY, '--user', 'a'], { input: 'SELECT 1\0' });
     expect(nul).toMatchObject({ status: 2, stdout: '' });
-    const latin1 = await run(['explain', '--policy', POLICY, '--user', 'a'], {
+    const latin1 = await runHere(['explain', '--policy', POLICY, '--user', 'a'], {
       input: Buffer.from([0x27, 0xff, 0x27]),
     });
     expect(latin1).toMatchObject({ status: 2, stdout: '' });
@@ -283,7 +283,7 @@ describe('holdfast explain', () => {
       stdout: '',
     });
     expect(await explain('--jsonl', 'SELECT 1')).toMatchObject({ status: 2, stdout: '' });
-    const missing = await run(['explain', '--policy', 'missing.yaml', '--user', 'a', 'SELECT 1']);
+    const missing = await runHere(['explain', '--policy', 'missing.yaml', '--user', 'a', 'SELECT 1']);
     expect(missing).toEqual({
       status: 1,
       stdout: '',
@@ -293,7 +293,7 @@ describe('holdfast explain', () => {
 
   describe('--jsonl', () => {
     const lines = async (input: string | Buffer): Promise<{ status: number | null; answers: unknown[] }> => {
-      const { status, stdout } = await run(['explain', '--policy', POLICY, '--jsonl'], { input });
+      const { status, stdout } = await runHere(['explain', '--policy', POLICY, '--jsonl'], { input });
       const answers = stdout.split('\n').slice(0, -1);
       return { status, answers: answers.map((line) => JSON.parse(line) as unknown) };
     };
@@ -369,7 +369,7 @@ describe('holdfast audit verify', () => {
     expect(whole.stdout).toMatch(/^ok: \d+ records, \d+ seals?\nlast seal: [0-9a-f]{64}\n$/);
 
     const changed = file('changed.jsonl', readFileSync(log, 'utf8').replace('"loaded"', '"LOADED"'));
-    const broken = await run(['audit', 'verify', changed]);
+    const broken = await runHere(['audit', 'verify', changed]);
     expect(broken.status).toBe(1);
     expect(broken.stdout).toMatch(/^not ok: /);
     expect(broken.stderr).toMatch(new RegExp(`^${changed}:\\d+: `));
@@ -377,7 +377,7 @@ describe('holdfast audit verify', () => {
 
   it('says which file cannot be read', async () => {
     const missing = path.join(directory, 'none.jsonl');
-    const { status, stderr } = await run(['audit', 'verify', missing]);
+    const { status, stderr } = await runHere(['audit', 'verify', missing]);
     expect(status).toBe(1);
     expect(stderr).toContain(missing);
   });
