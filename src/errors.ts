@@ -17,7 +17,7 @@ export interface Refusal {
   readonly routine: string;
 }
 
-/** An error for the operator, not for clients: a bad setting, an unreadable file. cli.ts prints its message and exits with `exitCode`. */
+/** An error for the operator, not for clients: a bad setting, an unreadable file. commands/program.ts has its message printed and makes `exitCode` the exit status. */
 export class OperatorError extends Error {
   readonly exitCode: 1 | 2;
   constructor(message: string, exitCode: 1 | 2 = 1) {

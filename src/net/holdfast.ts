@@ -22,6 +22,7 @@ import { createPolicyStore } from '../gate/policy-store.js';
 import { createRecoveryStore } from '../gate/recovery-store.js';
 import type { PolicyStore } from '../gate/policy-store.js';
 import type { Faults } from '../holds-postgres/faults.js';
+import type { Pace } from '../holds-postgres/upkeep.js';
 import type { Logger } from '../log.js';
 import { createMetrics } from '../metrics.js';
 import type { Metrics } from '../metrics.js';
@@ -50,6 +51,8 @@ export interface HoldfastOptions {
   readonly workerUrl?: URL;
   /** Of a shared store of holds; tests alone have one. */
   readonly holdFaults?: Faults | undefined;
+  /** How soon a shared store of holds notices what happens by itself; tests alone hurry it. */
+  readonly holdPace?: Partial<Pace> | undefined;
 }
 
 export interface Holdfast {
@@ -129,7 +132,14 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
 
   let holds: Holds;
   try {
-    holds = await openHolds({ settings: settings.holds, audit, metrics, logger, faults: options.holdFaults });
+    holds = await openHolds({
+      settings: settings.holds,
+      audit,
+      metrics,
+      logger,
+      faults: options.holdFaults,
+      pace: options.holdPace,
+    });
   } catch (error) {
     await pool.close();
     await audit.close();

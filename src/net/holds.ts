@@ -22,6 +22,7 @@ import { openSharedHolds } from '../holds-postgres/store.js';
 import type { SharedHolds } from '../holds-postgres/store.js';
 import { createLocalBudgets } from '../impact/budgets.js';
 import type { Budgets } from '../impact/budgets.js';
+import type { Pace } from '../holds-postgres/upkeep.js';
 import type { Logger } from '../log.js';
 import type { Metrics } from '../metrics.js';
 
@@ -44,6 +45,7 @@ export interface HoldsOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly faults: Faults | undefined;
+  readonly pace: Partial<Pace> | undefined;
 }
 
 /** What of a store is not the same for both. */
@@ -88,7 +90,7 @@ export async function openHolds(options: HoldsOptions): Promise<Holds> {
 }
 
 async function openStore(
-  { settings, metrics, logger, faults }: HoldsOptions,
+  { settings, metrics, logger, faults, pace }: HoldsOptions,
   onError: (error: unknown) => void,
 ): Promise<Kept> {
   const { store, url, schema } = settings;
@@ -127,6 +129,7 @@ async function openStore(
         );
     },
     faults,
+    pace: pace ?? {},
   });
 }
 

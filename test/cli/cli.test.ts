@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { openAuditLog } from '../../src/audit/writer.js';
+import { runHere } from './run-here.js';
 import { run } from './run.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -42,7 +43,7 @@ describe('holdfast', () => {
     [['audit']],
     [['audit', 'verify']],
   ])('%j --help explains itself', async (command) => {
-    const { status, stdout, stderr } = await run([...command, '--help']);
+    const { status, stdout, stderr } = await runHere([...command, '--help']);
     expect(status).toBe(0);
     expect(stdout).toMatch(new RegExp(`^Usage: holdfast ${command.join(' ')}`.trimEnd()));
     expect(stderr).toBe('');
@@ -76,10 +77,22 @@ describe('holdfast', () => {
     [['audit', 'verify']],
     [['audit', 'frobnicate']],
   ])('%j is wrong usage', async (command) => {
-    const { status, stdout, stderr } = await run(command);
+    const { status, stdout, stderr } = await runHere(command);
     expect(status).toBe(2);
     expect(stdout).toBe('');
     expect(stderr).not.toBe('');
+  });
+
+  it.each([
+    { command: ['explain', '--help'], status: 0 },
+    { command: ['holds', 'show'], status: 2 },
+    { command: ['check', '--policy', 'missing.yaml'], status: 1 },
+    { command: ['explain', '--policy', POLICY, '--user', 'shop_app', 'DELETE FROM accounts'], status: 1 },
+    { command: ['explain', '--policy', POLICY, '--user', 'shop_app', '--jsonl', 'SELECT 1'], status: 2 },
+  ])('a process of its own says of $command what is said without one', async ({ command, status }) => {
+    const printed = await runHere(command);
+    expect(printed.status).toBe(status);
+    expect(await run(command)).toEqual(printed);
   });
 });
 
@@ -95,7 +108,7 @@ describe('holdfast check', () => {
   });
 
   it('without any file checks the defaults', async () => {
-    const { status, stdout } = await run(['check'], { cwd: directory });
+    const { status, stdout } = await runHere(['check'], { cwd: directory });
     expect(stdout).toMatch(/^default settings: ok \(.*\)\n.*policy\.yaml: ok \(.*\)\n$/);
     expect(status).toBe(0);
   });
@@ -106,7 +119,7 @@ describe('holdfast check', () => {
       'bad-policy.yaml',
       'version: 1\nroles:\n  - name: a\n    acess: read\n    rules: { drop-tabel: deny }\n',
     );
-    const { status, stdout, stderr } = await run(['check', '--config', config, '--policy', policy]);
+    const { status, stdout, stderr } = await runHere(['check', '--config', config, '--policy', policy]);
     expect(status).toBe(1);
     expect(stdout).toBe('');
     expect(stderr.split('\n')).toEqual([
@@ -120,7 +133,7 @@ describe('holdfast check', () => {
 
   it('checks a policy alone, and follows the settings to theirs', async () => {
     const policy = file('alone.yaml', 'version: 1\nroles: [{ name: a }]\n');
-    expect(await run(['check', '--policy', policy])).toEqual({
+    expect(await runHere(['check', '--policy', policy])).toEqual({
       status: 0,
       stdout: `${policy}: ok (enforce, 1 role: a read)\n`,
       stderr: '',
@@ -137,7 +150,7 @@ describe('holdfast check', () => {
 
 describe('holdfast explain', () => {
   const explain = (...args: readonly string[]): ReturnType<typeof run> =>
-    run(['explain', '--policy', POLICY, ...args]);
+    runHere(['explain', '--policy', POLICY, ...args]);
 
   it('says why a statement would be refused, and where', async () => {
     const { status, stdout, stderr } = await explain('--user', 'shop_app', 'SELECT 1;\nDELETE FROM accounts');
@@ -224,7 +237,7 @@ describe('holdfast explain', () => {
 
   it('judges what is too large for the main thread, and too deep for anybody', async () => {
     const list = Array.from({ length: 20_000 }, (_, at) => at).join(',');
-    const large = await run(['explain', '--policy', POLICY, '--user', 'shop_app', '--json'], {
+    const large = await runHere(['explain', '--policy', POLICY, '--user', 'shop_app', '--json'], {
       input: `DELETE FROM accounts WHERE id IN (${list})`,
     });
     expect(JSON.parse(large.stdout)).toMatchObject({ verdict: 'allow' });
@@ -239,9 +252,9 @@ describe('holdfast explain', () => {
   });
 
   it('refuses input that the protocol could not carry', async () => {
-    const nul = await run(['explain', '--policy', POLICY, '--user', 'a'], { input: 'SELECT 1\0' });
+    const nul = await runHere(['explain', '--policy', POLICY, '--user', 'a'], { input: 'SELECT 1\0' });
     expect(nul).toMatchObject({ status: 2, stdout: '' });
-    const latin1 = await run(['explain', '--policy', POLICY, '--user', 'a'], {
+    const latin1 = await runHere(['explain', '--policy', POLICY, '--user', 'a'], {
       input: Buffer.from([0x27, 0xff, 0x27]),
     });
     expect(latin1).toMatchObject({ status: 2, stdout: '' });
@@ -252,13 +265,20 @@ describe('holdfast explain', () => {
       'narrow.yaml',
       'version: 1\nroles: [{ name: app, match: { users: [shop_app], networks: [10.0.0.0/8] } }]\n',
     );
-    const { status, stdout } = await run(['explain', '--policy', policy, '--user', 'shop_app', 'SELECT 1']);
+    const { status, stdout } = await runHere([
+      'explain',
+      '--policy',
+      policy,
+      '--user',
+      'shop_app',
+      'SELECT 1',
+    ]);
     expect(status).toBe(1);
     expect(stdout).toContain(
       'No role of the policy matches user "shop_app" on database "shop_app" from 127.0.0.1',
     );
     const inside = ['explain', '--policy', policy, '--user', 'shop_app', '--address', '10.1.1.1', 'SELECT 1'];
-    expect((await run(inside)).status).toBe(0);
+    expect((await runHere(inside)).status).toBe(0);
   });
 
   it('wants to know whose statement it is, and a policy that is one', async () => {
@@ -268,7 +288,7 @@ describe('holdfast explain', () => {
       stdout: '',
     });
     expect(await explain('--jsonl', 'SELECT 1')).toMatchObject({ status: 2, stdout: '' });
-    const missing = await run(['explain', '--policy', 'missing.yaml', '--user', 'a', 'SELECT 1']);
+    const missing = await runHere(['explain', '--policy', 'missing.yaml', '--user', 'a', 'SELECT 1']);
     expect(missing).toEqual({
       status: 1,
       stdout: '',
@@ -278,7 +298,7 @@ describe('holdfast explain', () => {
 
   describe('--jsonl', () => {
     const lines = async (input: string | Buffer): Promise<{ status: number | null; answers: unknown[] }> => {
-      const { status, stdout } = await run(['explain', '--policy', POLICY, '--jsonl'], { input });
+      const { status, stdout } = await runHere(['explain', '--policy', POLICY, '--jsonl'], { input });
       const answers = stdout.split('\n').slice(0, -1);
       return { status, answers: answers.map((line) => JSON.parse(line) as unknown) };
     };
@@ -354,7 +374,7 @@ describe('holdfast audit verify', () => {
     expect(whole.stdout).toMatch(/^ok: \d+ records, \d+ seals?\nlast seal: [0-9a-f]{64}\n$/);
 
     const changed = file('changed.jsonl', readFileSync(log, 'utf8').replace('"loaded"', '"LOADED"'));
-    const broken = await run(['audit', 'verify', changed]);
+    const broken = await runHere(['audit', 'verify', changed]);
     expect(broken.status).toBe(1);
     expect(broken.stdout).toMatch(/^not ok: /);
     expect(broken.stderr).toMatch(new RegExp(`^${changed}:\\d+: `));
@@ -362,7 +382,7 @@ describe('holdfast audit verify', () => {
 
   it('says which file cannot be read', async () => {
     const missing = path.join(directory, 'none.jsonl');
-    const { status, stderr } = await run(['audit', 'verify', missing]);
+    const { status, stderr } = await runHere(['audit', 'verify', missing]);
     expect(status).toBe(1);
     expect(stderr).toContain(missing);
   });

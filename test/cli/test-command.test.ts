@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { runHere } from './run-here.js';
 import { run } from './run.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -13,7 +14,7 @@ const file = (name: string, text: string | Buffer): string => {
   return name;
 };
 const test = (...args: readonly string[]): ReturnType<typeof run> =>
-  run(['test', ...args], { cwd: directory });
+  runHere(['test', ...args], { cwd: directory });
 
 file(
   'policy.yaml',

@@ -13,6 +13,7 @@ import { serialize } from 'pg-protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FAULT_POINTS } from '../../src/holds-postgres/faults.js';
 import { TOTP_SECRET, codeAt } from '../admin/api-support.js';
+import { PACE } from '../holds-postgres/support.js';
 import { answers, followHolds, holdPolicy, startHolds } from '../support/holds.js';
 import type { Approvals, HoldsGround } from '../support/holds.js';
 import { startTestHoldfast } from '../support/holdfast.js';
@@ -39,8 +40,8 @@ const shared = (): { store: 'postgres'; url: string; schema: string } => ({
 
 beforeAll(async () => {
   store = await createDatabase('holds_store');
-  a = await startHolds('shared', POLICY, { holds: shared() });
-  b = await startTestHoldfast(a.database, POLICY, { holds: shared() });
+  a = await startHolds('shared', POLICY, { holds: shared(), holdPace: PACE });
+  b = await startTestHoldfast(a.database, POLICY, { holds: shared(), holdPace: PACE });
   atB = await followHolds(b);
 });
 
@@ -235,8 +236,7 @@ describe('killed', () => {
     async (point) => {
       const id = (row += 1);
       // It would withdraw what another victim has left behind, and be killed by that.
-      if (point.endsWith('withdraw'))
-        await expect.poll(() => atB.open(), { timeout: 18_000, interval: 200 }).toEqual([]);
+      if (point.endsWith('withdraw')) await expect.poll(() => atB.open(), { timeout: 18_000 }).toEqual([]);
       const expires = point.endsWith('expire');
       const votes = point.endsWith('vote');
       const victim = await startVictim(point, holdPolicy({ timeout: expires ? '300ms' : '60s' }));
@@ -278,7 +278,7 @@ describe('killed', () => {
   );
 
   test('what they have left behind is withdrawn, nothing of it runs later, and the store is usable', async () => {
-    await expect.poll(() => a.approvals.open(), { timeout: 18_000, interval: 200 }).toEqual([]);
+    await expect.poll(() => a.approvals.open(), { timeout: 18_000 }).toEqual([]);
     const states = await Promise.all(ended.map(async (id) => (await atB.show(id)).state));
     expect(states.every((state) => ['withdrawn', 'released', 'expired'].includes(state))).toBe(true);
     expect(Number(await a.rows('SELECT count(*) FROM guarded WHERE id > 100'))).toBeLessThanOrEqual(3);

@@ -266,7 +266,7 @@ describe.skipIf(SERVER === null)(
         expect(status).toBe(0);
       });
 
-      test.each(['simple', 'extended', 'prepared'])('-M %s -c 8 -t 100', async (mode) => {
+      test.each(['simple', 'extended', 'prepared'])('-M %s -c 8 -t 40', async (mode) => {
         const { stdout, stderr, status } = await run('pgbench', [
           '-n',
           '-M',
@@ -274,7 +274,7 @@ describe.skipIf(SERVER === null)(
           '-c',
           '8',
           '-t',
-          '100',
+          '40',
           '-h',
           '127.0.0.1',
           '-p',
@@ -285,7 +285,7 @@ describe.skipIf(SERVER === null)(
         ]);
         expect(stderr).not.toContain('holdfast:');
         expect(status).toBe(0);
-        expect(stdout).toContain('number of transactions actually processed: 800/800');
+        expect(stdout).toContain('number of transactions actually processed: 320/320');
       });
 
       test('-S -M prepared as a read role', async () => {
@@ -344,7 +344,7 @@ describe.skipIf(SERVER === null)(
           client.query(`SELECT (SELECT sum(bbalance) FROM pgbench_branches) = (SELECT sum(delta) FROM pgbench_history) AS same,
           (SELECT count(*)::int FROM pgbench_history) AS n`),
         );
-        expect(rows).toEqual([{ same: true, n: 2400 }]);
+        expect(rows).toEqual([{ same: true, n: 960 }]);
       });
     });
 

@@ -8,7 +8,7 @@ import type { SharedHolds } from '../../src/holds-postgres/store.js';
 import type { Pace } from '../../src/holds-postgres/upkeep.js';
 
 /** So quick that a test need not wait for what happens by itself. */
-const PACE: Pace = {
+export const PACE: Pace = {
   heartbeatMs: 100,
   pollMs: 200,
   budgetMs: 20,

@@ -1,4 +1,5 @@
 /** A database with everything by which rows are changed that no statement names, and a Holdfast that counts before it lets commit. */
+import pg from 'pg';
 import { expect } from 'vitest';
 import { frontend } from '../session/messages.js';
 import { startTestHoldfast } from '../support/holdfast.js';
@@ -96,6 +97,9 @@ export async function startImpact(
       GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO "${user.name}"`);
   }, database.name);
   const holdfast = await startTestHoldfast(database, policy, changes);
+  // Rows are asked for hundreds of times: one session straight to the server, not a login each.
+  const direct = new pg.Client({ connectionString: database.url });
+  await direct.connect();
   const clients = new Set<WireClient>();
   let known = 0;
   const ground: ImpactGround = {
@@ -103,14 +107,13 @@ export async function startImpact(
     holdfast,
     user,
     reset: async () => {
-      await withClient((client) => client.query(ROWS), database.name);
+      await direct.query(ROWS);
     },
     data: () => ground.rows(DATA),
-    rows: (sql) =>
-      withClient(async (client) => {
-        const { rows } = await client.query<unknown[]>({ text: sql, rowMode: 'array' });
-        return rows.map((row) => row.map(String).join(',')).join(' ');
-      }, database.name),
+    async rows(sql) {
+      const { rows } = await direct.query<unknown[]>({ text: sql, rowMode: 'array' });
+      return rows.map((row) => row.map(String).join(',')).join(' ');
+    },
     async login(way = 'through') {
       const port = way === 'through' ? holdfast.port : database.port;
       const client = await wireLogin({ port, user: user.name, database: database.name });
@@ -126,6 +129,7 @@ export async function startImpact(
     records: async (kind) => (await holdfast.records()).filter((record) => record.kind === kind),
     async close() {
       for (const client of clients) client.close();
+      await direct.end();
       await holdfast.close();
       await database.drop();
       await user.drop();

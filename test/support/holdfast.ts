@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { loadPolicy } from '../../src/config/policy-file.js';
 import { loadSettings } from '../../src/config/settings.js';
 import type { Settings } from '../../src/config/settings.js';
+import type { Pace } from '../../src/holds-postgres/upkeep.js';
 import { createLogger } from '../../src/log.js';
 import { startHoldfast } from '../../src/net/holdfast.js';
 import type { Holdfast } from '../../src/net/holdfast.js';
@@ -53,6 +54,7 @@ export interface TestSettings {
   readonly catalog?: Settings['catalog'];
   readonly holds?: Partial<Settings['holds']>;
   readonly limits?: Partial<Settings['limits']>;
+  readonly holdPace?: Partial<Pace>;
 }
 
 const WORKER = new URL('../../dist/sql/worker.js', import.meta.url);
@@ -86,6 +88,7 @@ export async function startTestHoldfast(
     policy: await loadPolicy(policyFile, {}),
     logger: createLogger({ level: 'silent' }),
     workerUrl: WORKER,
+    holdPace: changes.holdPace,
   });
   let closed: Promise<void> | null = null;
   const close = (): Promise<void> => {

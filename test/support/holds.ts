@@ -14,7 +14,7 @@ import type { HoldState } from '../../src/holds/hold.js';
 import { sha256, tokenOf } from '../holds/support.js';
 import { startTestHoldfast } from './holdfast.js';
 import type { TestHoldfast, TestSettings } from './holdfast.js';
-import { createDatabase, withClient } from './postgres.js';
+import { createDatabase } from './postgres.js';
 import type { TestDatabase } from './postgres.js';
 import { createUser } from './users.js';
 import type { TestUser } from './users.js';
@@ -296,6 +296,9 @@ export async function startHolds(
   const text = typeof policy === 'string' ? policy : policy(user.name);
   const holdfast = await startTestHoldfast(database, text, settings);
   const approvals = await followHolds(holdfast);
+  // One session for all that is asked straight from the server, not a login each.
+  const direct = new pg.Client({ connectionString: database.url });
+  await direct.connect();
   const clients = new Set<WireClient>();
   return {
     database,
@@ -314,17 +317,15 @@ export async function startHolds(
       approvals.forget();
     },
     async table(name) {
-      await withClient(async (client) => {
-        await client.query(`CREATE TABLE ${name} (id int)`);
-        await client.query(`ALTER TABLE ${name} OWNER TO ${pg.escapeIdentifier(user.name)}`);
-      }, database.name);
+      await direct.query(`CREATE TABLE ${name} (id int)`);
+      await direct.query(`ALTER TABLE ${name} OWNER TO ${pg.escapeIdentifier(user.name)}`);
     },
-    rows: (sql) =>
-      withClient(async (client) => {
-        const { rows } = await client.query<unknown[]>({ text: sql, rowMode: 'array' });
-        return rows.map((row) => row.map(String).join(',')).join(' ');
-      }, database.name),
+    async rows(sql) {
+      const { rows } = await direct.query<unknown[]>({ text: sql, rowMode: 'array' });
+      return rows.map((row) => row.map(String).join(',')).join(' ');
+    },
     async close() {
+      await direct.end();
       await approvals.close();
       await holdfast.close();
       await database.drop();
