@@ -12,7 +12,7 @@ import type { Refusal } from '../errors.js';
 import { COUNT_QUERIES, readingsOf } from '../impact/counts.js';
 import type { Scope } from '../impact/counts.js';
 import { ImpactError } from '../impact/impact-error.js';
-import { impactOf, sum, total, within } from '../impact/impact.js';
+import { changed, impactOf, sum, total, within } from '../impact/impact.js';
 import type { Approved, Impact, Tag } from '../impact/impact.js';
 import {
   judgeImpact,
@@ -250,13 +250,9 @@ export class SessionImpact {
     status: TransactionStatus,
   ): Guard {
     const { approved } = of;
-    const kept =
-      this.#keepsOldRows &&
-      Array.isArray(approved) &&
-      approved.some(({ inserted, updated, deleted }) => inserted + updated + deleted > 0);
-    const capture = kept
-      ? new UndoCapture(approved as readonly Approved[], this.#undo.store, status === 'I', this.#isolation)
-      : null;
+    const tables = approved === null || approved === 'unmeasured' ? [] : approved;
+    const kept = this.#keepsOldRows && tables.some((table) => changed(table) > 0);
+    const capture = kept ? new UndoCapture(tables, this.#undo.store, status === 'I', this.#isolation) : null;
     this.#guarded.set(run, { ...of, scope, capture });
     const preview = !copies && (of.trial || this.#mayHold);
     const first = capture?.before((problem) => notKept(problem, run.decision)) ?? null;

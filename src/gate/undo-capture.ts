@@ -8,6 +8,7 @@
  * session/guarding.ts.
  */
 import type { Refusal } from '../errors.js';
+import { changed } from '../impact/impact.js';
 import type { Approved, Impact } from '../impact/impact.js';
 import { UndoError } from '../undo/document.js';
 import type { UndoDocument, UndoHeader } from '../undo/document.js';
@@ -39,7 +40,7 @@ const run = ({ sql, parameters }: Query): Question => ({ kind: 'run', sql, param
 
 function changedTables(tables: readonly Approved[]): ChangedTable[] {
   return tables
-    .filter((table) => table.inserted + table.updated + table.deleted > 0)
+    .filter((table) => changed(table) > 0)
     .map(({ schema, name, inserted }) => ({ schema, name, inserted: inserted > 0 }));
 }
 

@@ -116,7 +116,11 @@ function largestFirst(a: TableImpact, b: TableImpact): number {
 }
 
 /** Rows of a table that were changed in any way. */
-export function changed({ inserted, updated, deleted }: TableImpact): number {
+export function changed({
+  inserted,
+  updated,
+  deleted,
+}: Pick<TableImpact, 'inserted' | 'updated' | 'deleted'>): number {
   return inserted + updated + deleted;
 }
 

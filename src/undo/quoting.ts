@@ -9,7 +9,6 @@ export function relation({ schema, name }: { readonly schema: string; readonly n
 }
 
 /** What a terminal obeys, or shows as something else than it is: control characters and those that turn the direction. */
-// eslint-disable-next-line no-control-regex
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** For standard_conforming_strings = on, the default since PostgreSQL 9.1. What is not seen is written by its number. */

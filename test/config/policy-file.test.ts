@@ -138,7 +138,9 @@ describe('a bad policy is refused, with the place and the word', () => {
     [
       'unknown key that is close to nothing',
       oneRole('colour: red'),
-      ['4:5: unknown key "colour"; known are name, match, access, limits, session, banner, rules, hold, undo'],
+      [
+        '4:5: unknown key "colour"; known are name, match, access, limits, session, banner, rules, hold, undo',
+      ],
     ],
     ['wrong type', oneRole('rules: 3'), ['4:12: expected a mapping, found 3']],
     ['nothing', oneRole('match:'), ['4:11: expected a mapping, found nothing']],

@@ -116,6 +116,10 @@ async function admin<T>(run: (client: pg.Client) => Promise<T>): Promise<T> {
   return withClient(run, database.name);
 }
 
+async function names(sql: string): Promise<readonly string[]> {
+  return admin(async (client) => (await client.query<{ name: string }>(sql)).rows.map(({ name }) => name));
+}
+
 async function data(): Promise<string> {
   return admin(async (client) => {
     const { rows } = await client.query<{ md5: string }>(DATA);
@@ -338,15 +342,10 @@ describe('in a transaction block', () => {
       await run(await script(second.id));
       await run(await script(first.id));
       expect(
-        await admin(
-          async (one) =>
-            (
-              await one.query(
-                'SELECT name FROM (SELECT name, id FROM account WHERE id < 3 UNION ALL SELECT id::text, id FROM quiet WHERE id > 4) AS x ORDER BY id',
-              )
-            ).rows,
+        await names(
+          'SELECT name FROM (SELECT name, id FROM account WHERE id < 3 UNION ALL SELECT id::text, id FROM quiet WHERE id > 4) AS x ORDER BY id',
         ),
-      ).toEqual([{ name: 'one' }, { name: 'a2' }, { name: '5' }, { name: '6' }]);
+      ).toEqual(['one', 'a2', '5', '6']);
     });
 
     test(`${protocol}: rows that are changed twice are kept where the transaction sees one state, and refused where it does not`, async () => {
@@ -403,11 +402,7 @@ describe('another transaction at the same time', () => {
       await blocked();
       await theirs.query('COMMIT');
       expect(results(await answer).at(-2)).toBe(`ErrorResponse ${sqlstate}`);
-      expect(
-        await admin(
-          async (one) => (await one.query('SELECT name FROM account WHERE id < 3 ORDER BY id')).rows,
-        ),
-      ).toEqual([{ name: 'a1' }, { name: 'theirs' }]);
+      expect(await names('SELECT name FROM account WHERE id < 3 ORDER BY id')).toEqual(['a1', 'theirs']);
     });
   }
 
