@@ -317,7 +317,7 @@ describe('one-time codes', () => {
     await store.request(request());
     const answer = await vote(port, codeAt(TOTP_SECRET, clock.now));
     expect(answer).toMatchObject({ status: 503, code: 'store_unavailable' });
-    expect(answer.text).toContain('no vote was cast');
+    expect(answer.text).toContain('nothing was decided');
     expect(answer.text).not.toContain('ECONNREFUSED');
     expect((await store.get('h1'))?.votes).toEqual([]);
     expect(api.refused.map(({ refused }) => refused)).toEqual(['totp_unavailable']);

@@ -187,7 +187,7 @@ describe('one-time codes', () => {
     await a.store.request(request({ subject: ticket }));
     await a.store.close();
     await rows(`DROP TABLE ${schema}.used_code`);
-    await rows(`DELETE FROM ${schema}.migration WHERE version = 2`);
+    await rows(`DELETE FROM ${schema}.migration WHERE version = 3`);
     const b = await open();
     expect(await b.store.get('h1')).toMatchObject({ state: 'requested' });
     expect(await b.store.usedCodes.take(secret, 100)).toBe(true);
@@ -209,7 +209,7 @@ describe('the schema', () => {
     const a = await open();
     await rows(`INSERT INTO ${schema}.migration (version) VALUES (99)`);
     await expect(openStore(database.url, schema)).rejects.toThrow(
-      'the schema of the shared holds has version 99, and this Holdfast knows none above 2: run a newer Holdfast',
+      'the schema of the shared holds has version 99, and this Holdfast knows none above 3: run a newer Holdfast',
     );
     await expect.poll(() => a.store.problem).toContain('version 99');
     await rows(`DELETE FROM ${schema}.migration WHERE version = 99`);

@@ -196,7 +196,8 @@ describe('with limits for statement and transaction', () => {
     await say(client, simple('CREATE TEMP TABLE t (id int)'));
     await say(client, simple('DELETE FROM plain WHERE id = 1'));
     client.close();
-    const outcomes = await ground.outcomes();
+    // What was recorded late of the test before may be among them.
+    const outcomes = (await ground.outcomes()).slice(-4);
     expect(outcomes.map(({ impact }) => impact === null)).toEqual([true, true, true, false]);
   });
 });
