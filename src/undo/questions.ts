@@ -47,21 +47,24 @@ const KEY = `SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum)
 /** A table, and what it is a partition of. */
 const WITH_ANCESTORS = `SELECT c.oid UNION ALL SELECT a.relid::pg_catalog.oid FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid)`;
 
-/** Foreign keys act on a table by statements of their own, which run its triggers even where they change no row. */
+/** Foreign keys act on a table by statements of their own, which run its triggers and rules even where they change no row. */
+const REACHED = `${WITH_ANCESTORS}
+      UNION ALL SELECT k.conrelid FROM pg_catalog.pg_constraint AS k
+      WHERE k.contype ${is('=')} 'f' AND k.confrelid IN (${WITH_ANCESTORS})`;
+
+const RULES = `EXISTS (SELECT FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class IN (${REACHED}))`;
+
 const TRIGGERS = `SELECT pg_catalog.json_agg(pg_catalog.json_build_array(tn.nspname, tc.relname, g.tgname, g.tgenabled) ORDER BY g.oid)
     FROM pg_catalog.pg_trigger AS g
     JOIN pg_catalog.pg_class AS tc ON tc.oid ${is('=')} g.tgrelid
     JOIN pg_catalog.pg_namespace AS tn ON tn.oid ${is('=')} tc.relnamespace
-    WHERE NOT g.tgisinternal AND g.tgenabled ${is('<>')} 'D' AND g.tgrelid IN (
-      ${WITH_ANCESTORS}
-      UNION ALL SELECT k.conrelid FROM pg_catalog.pg_constraint AS k
-      WHERE k.contype ${is('=')} 'f' AND k.confrelid IN (${WITH_ANCESTORS}))`;
+    WHERE NOT g.tgisinternal AND g.tgenabled ${is('<>')} 'D' AND g.tgrelid IN (${REACHED})`;
 
 /** Everything about `tables` that their rows do not say, one row each, in their order. */
 export function describeTables(tables: readonly ChangedTable[]): Query {
   return {
     sql: `SELECT pg_catalog.current_setting('transaction_isolation'), pg_catalog.mxid_age('1'::pg_catalog.xid)::pg_catalog.text,
-  c.relkind::pg_catalog.text, c.relhasrules::pg_catalog.text,
+  c.relkind::pg_catalog.text, (${RULES})::pg_catalog.text,
   pg_catalog.has_table_privilege(c.oid, 'SELECT')::pg_catalog.text, pg_catalog.row_security_active(c.oid)::pg_catalog.text,
   (${COLUMNS})::pg_catalog.text, (${KEY})::pg_catalog.text, (${TRIGGERS})::pg_catalog.text
 FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) WITH ORDINALITY AS w(schema, name, place)

@@ -59,7 +59,9 @@ function tableOf(asked: ChangedTable, row: Row): UndoTable {
   if (kind === null || kind === undefined) throw new UndoError(`${name} is not there`);
   if (kind !== 'r') throw new UndoError(`${name} is no ordinary table`);
   if (rules === 'true')
-    throw new UndoError(`${name} has rules (CREATE RULE), which would rewrite what puts rows back`);
+    throw new UndoError(
+      `${name}, or a table that its foreign keys lead to, has rules (CREATE RULE), which would rewrite what puts rows back`,
+    );
   if (readable !== 'true')
     throw new UndoError(`the database user may not read all of ${name} (GRANT SELECT)`);
   if (secured !== 'false')

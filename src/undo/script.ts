@@ -5,6 +5,7 @@
  * changed. All rows of all tables are put back by one statement: foreign keys are
  * checked at its end, whichever row comes first (PostgreSQL documentation, section
  * "Data-Modifying Statements in WITH"; constraints are checked when a statement ends).
+ * What their actions (ON UPDATE, ON DELETE) change of it then is put back once more.
  * Triggers of one's own are off meanwhile: what they had changed is among the rows.
  * At the end the rows are compared with what they were, and the deleted ones counted.
  * Whatever is not as it must be raises, and nothing of it stays.
@@ -203,28 +204,64 @@ END`);
 // ------------------------------------------------------------------ putting back
 
 function putBack(tables: readonly UndoTable[]): string {
-  const steps = tables.flatMap((table, at) => [
+  const first = tables.flatMap((table, at) => [
     [`d${at.toString()}`, remove(table, at)] as const,
-    ...update(table, at).map((sql) => [`u${at.toString()}`, sql] as const),
+    ...update(table, at, '').map((sql) => [`u${at.toString()}`, sql] as const),
     [`i${at.toString()}`, insert(table, at)] as const,
   ]);
-  const count = tables.map((_, at) => `(SELECT count(*) FROM d${at.toString()})`).join(' + ');
+  // Where keys had been moved on, a foreign key's action on the way back may have changed a row that was back already.
+  const again = tables.flatMap((table, at) => [
+    ...update(table, at, ` AND ${ofRow(table)} <> ${ofImage(table, 'r.was')}`).map(
+      (sql) => [`u${at.toString()}`, sql] as const,
+    ),
+    ...(table.key.length > 0 ? [[`i${at.toString()}`, insert(table, at)] as const] : []),
+  ]);
+  const counts = (steps: readonly (readonly [name: string, sql: string])[], of: RegExp): string =>
+    steps
+      .filter(([name]) => of.test(name))
+      .map(([name]) => `(SELECT count(*) FROM ${name})`)
+      .join(' + ');
+  const list = (steps: readonly (readonly [name: string, sql: string])[]): string =>
+    steps.map(([name, sql]) => `  ${name} AS (${sql})`).join(',\n');
+  const inserted = counts(again, /^i/);
   return block(`DECLARE
   before bigint;
   expected bigint;
   deleted bigint;
+  changed bigint;
+  lost bigint;
 BEGIN
-  SELECT sum(pg_stat_get_xact_tuples_deleted(oid)) INTO before FROM pg_class WHERE relkind = 'r' AND oid >= 16384;
+  SELECT ${DELETED} INTO before;
   WITH
-${steps.map(([name, sql]) => `  ${name} AS (${sql})`).join(',\n')}
-  SELECT ${count} INTO expected;
-  SELECT sum(pg_stat_get_xact_tuples_deleted(oid)) INTO deleted FROM pg_class WHERE relkind = 'r' AND oid >= 16384;
+${list(first)}
+  SELECT ${counts(first, /^d/)} INTO expected;
+  FOR round IN 1 .. ${(tables.length + 1).toString()} LOOP
+    ${tables.map(follow).join('\n    ')}
+    WITH
+${list(again)}
+    SELECT ${counts(again, /^[iu]/)}, ${inserted === '' ? '0' : inserted} INTO changed, lost;
+    EXIT WHEN changed = 0;
+    expected := expected + lost;
+  END LOOP;
+  SELECT ${DELETED} INTO deleted;
   IF deleted - before <> expected THEN
     RAISE EXCEPTION USING ERRCODE = '40001',
       MESSAGE = 'other rows would be deleted with those that the statement had added; nothing was put back',
       HINT = 'They have come since, and foreign keys with ON DELETE CASCADE lead to them.';
   END IF;
 END`);
+}
+
+/** Rows that this transaction has deleted, by the server's count. */
+const DELETED = `(SELECT sum(pg_stat_get_xact_tuples_deleted(oid)) FROM pg_class WHERE relkind = 'r' AND oid >= 16384)`;
+
+/** Notes where the rows are that were put back. */
+function follow(table: UndoTable, at: number): string {
+  const rows = rowsOf(at);
+  if (table.key.length === 0)
+    return `UPDATE ${rows} SET place = currtid2(${literal(relation(table))}, place) WHERE place IS NOT NULL;`;
+  return `UPDATE ${rows} SET place = NULL;
+    UPDATE ${rows} AS r SET place = t.ctid FROM ONLY ${relation(table)} AS t WHERE r.was IS NOT NULL AND ${sameKey(table, 'r.was')};`;
 }
 
 function writable(table: UndoTable, which: (column: UndoTable['columns'][number]) => boolean): number[] {
@@ -238,17 +275,17 @@ function insert(table: UndoTable, at: number): string {
   const names = columns.map((column) => nameAt(table, column)).join(', ');
   const values = columns.map((column) => typed(table, column, 'r.was')).join(', ');
   const overriding = table.columns.some(({ always }) => always) ? ' OVERRIDING SYSTEM VALUE' : '';
-  return `INSERT INTO ${relation(table)} (${names})${overriding} SELECT ${values} FROM ${rowsOf(at)} AS r WHERE r.was IS NOT NULL AND r.place IS NULL`;
+  return `INSERT INTO ${relation(table)} (${names})${overriding} SELECT ${values} FROM ${rowsOf(at)} AS r WHERE r.was IS NOT NULL AND r.place IS NULL RETURNING 1`;
 }
 
-function update(table: UndoTable, at: number): string[] {
+function update(table: UndoTable, at: number, where: string): string[] {
   const columns = writable(table, ({ always }) => !always);
   if (columns.length === 0) return [];
   const set = columns
     .map((column) => `${nameAt(table, column)} = ${typed(table, column, 'r.was')}`)
     .join(', ');
   return [
-    `UPDATE ONLY ${relation(table)} AS t SET ${set} FROM ${rowsOf(at)} AS r WHERE r.was IS NOT NULL AND t.ctid = r.place`,
+    `UPDATE ONLY ${relation(table)} AS t SET ${set} FROM ${rowsOf(at)} AS r WHERE r.was IS NOT NULL AND t.ctid = r.place${where} RETURNING 1`,
   ];
 }
 
