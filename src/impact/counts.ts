@@ -76,10 +76,12 @@ const DETAILS = `c.relnamespace::pg_catalog.regnamespace::pg_catalog.text, c.rel
 /**
  * Asked once for the tables that are listed, not in each row: the planner would take that for so much work with thousands
  * of tables that it had it compiled. Foreign keys and unique constraints that are checked late change nothing, and their
- * triggers are internal.
+ * triggers are internal. So are, before version 15, the copies of a trigger that partitions have; they run functions that
+ * did not come with the server.
  */
 const DEFERRED = `(SELECT pg_catalog.json_agg(g.tgrelid) FROM pg_catalog.pg_trigger AS g
-  WHERE g.tgrelid OPERATOR(pg_catalog.=) ANY (t.oids) AND g.tgdeferrable AND NOT g.tgisinternal)::pg_catalog.text`;
+  WHERE g.tgrelid OPERATOR(pg_catalog.=) ANY (t.oids) AND g.tgdeferrable
+    AND (NOT g.tgisinternal OR g.tgfoid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid))::pg_catalog.text`;
 
 /**
  * Each counter is read once: functions that are volatile stay in the sub-select.

@@ -14,6 +14,7 @@ import type { Refusal } from '../errors.js';
 import { errorFields, textColumns } from '../protocol/backend.js';
 import { flush, noticeResponse, sync } from '../protocol/encode.js';
 import type { Notice } from '../protocol/encode.js';
+import { ProtocolViolation } from '../protocol/violation.js';
 import { KeptBinds } from './kept-binds.js';
 import {
   CARRIED_EXECUTE,
@@ -57,6 +58,8 @@ interface Current {
   counted: 0 | 1 | 2;
   /** The second count has been asked for: with a COPY FROM STDIN only when its data is complete. */
   countedAgain: boolean;
+  /** The client sends copy data for it. */
+  takesData: boolean;
   readonly counts: [(readonly (string | null)[])[], (readonly (string | null)[])[]];
   readonly savepoint: boolean;
   /** The portals that must be made again when it has been undone. */
@@ -309,6 +312,7 @@ export class Guarding {
       execution,
       counted: 0,
       countedAgain: false,
+      takesData: false,
       counts: [[], []],
       savepoint: undoable && inBlock,
       portals: portals ?? [],
@@ -497,7 +501,9 @@ export class Guarding {
 
   /** The server reads copy data now: the client can send it. */
   copying(): void {
-    if (this.#current !== null) this.#consumed();
+    if (this.#current === null) return;
+    this.#current.takesData = true;
+    this.#consumed();
   }
 
   row(bytes: Buffer, start: number, end: number): void {
@@ -516,6 +522,9 @@ export class Guarding {
     if (ending === null) return;
     current.ending = ending;
     if (current.countedAgain) return;
+    // What is asked now would stand in the midst of the client's data.
+    if (current.takesData)
+      throw new ProtocolViolation('the server ended a COPY before its data was complete');
     // A COPY that took no data from the client.
     const batch: Batch = { bytes: [], replies: [] };
     this.#countAgain(batch, current);

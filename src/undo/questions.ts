@@ -54,11 +54,12 @@ const REACHED = `${WITH_ANCESTORS}
 
 const RULES = `EXISTS (SELECT FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class IN (${REACHED}))`;
 
+/** Before version 15 the copies that partitions have of a trigger are called internal, like those of foreign keys; only these run functions of the server's own. */
 const TRIGGERS = `SELECT pg_catalog.json_agg(pg_catalog.json_build_array(tn.nspname, tc.relname, g.tgname, g.tgenabled) ORDER BY g.oid)
     FROM pg_catalog.pg_trigger AS g
     JOIN pg_catalog.pg_class AS tc ON tc.oid ${is('=')} g.tgrelid
     JOIN pg_catalog.pg_namespace AS tn ON tn.oid ${is('=')} tc.relnamespace
-    WHERE NOT g.tgisinternal AND g.tgenabled ${is('<>')} 'D' AND g.tgrelid IN (${REACHED})`;
+    WHERE (NOT g.tgisinternal OR g.tgfoid ${is('>=')} 16384::pg_catalog.oid) AND g.tgenabled ${is('<>')} 'D' AND g.tgrelid IN (${REACHED})`;
 
 /** Everything about `tables` that their rows do not say, one row each, in their order. */
 export function describeTables(tables: readonly ChangedTable[]): Query {

@@ -6,6 +6,8 @@
  *   other machines end the session by themselves, once, and say nothing after.
  * - What reaches the server is whole messages of known types with valid lengths,
  *   and no text that the gate refuses; only copy data may be cut off at the end.
+ * - While the server reports no error, no Sync and no Query reach it behind an execution
+ *   that is counted before the gate has said that it stays, or something makes it fail.
  * - What reaches the client is whole messages, too: nothing of Holdfast's in the
  *   middle of one of the server's.
  * - Out comes what went in, and a bounded answer to each message of it.
@@ -27,6 +29,17 @@ export type Target = 'greeting' | 'login' | 'conversation';
 
 const c = (...lines: string[]): Step[] => lines.map((line) => ['client', frontend(line)]);
 const s = (...lines: string[]): Step[] => lines.map((line) => ['server', backend(line)]);
+
+/** What the server answers to a count, the first of a session with what prepares it. */
+const PREPARED = s('CloseComplete', 'ParseComplete');
+const count = (rows: number): Step[] =>
+  s('BindComplete', `DataRow "${rows.toString()}"`, 'CommandComplete "SELECT 1"', 'CloseComplete');
+const CARRIED = s('ParseComplete', 'BindComplete', 'NoData');
+const UNDONE = s('ErrorResponse 34000', 'ReadyForQuery I');
+/** A statement that is counted, and nothing else, is bound to the portal of this name. */
+const GUARDED = 'guarded';
+const guarded = (sql: string): Step[] =>
+  c(`Parse "" "${sql}"`, `Bind "${GUARDED}" ""`, `Execute "${GUARDED}" 0`, 'Sync');
 
 /** Sessions as they go when all is well; the raw material. */
 const CONVERSATIONS: readonly (readonly Step[])[] = [
@@ -77,6 +90,76 @@ const CONVERSATIONS: readonly (readonly Step[])[] = [
   ],
 ];
 
+/** The same, of statements that are counted. */
+const COUNTED: readonly (readonly Step[])[] = [
+  [
+    ...guarded('UPDATE GUARD'),
+    ...s('ParseComplete', 'BindComplete'),
+    ...PREPARED,
+    ...count(1),
+    ...s('CommandComplete "UPDATE 2"'),
+    ...count(3),
+    ...s('ReadyForQuery I'),
+    ...guarded('UPDATE GUARD'),
+    ...s('ParseComplete', 'BindComplete'),
+    ...count(3),
+    ...s('CommandComplete "UPDATE 2"'),
+    ...count(5),
+    ...s('ReadyForQuery I'),
+  ],
+  [
+    ...c('Query "DELETE GUARD LIMIT"', 'Query "SELECT 1"'),
+    ...CARRIED,
+    ...PREPARED,
+    ...count(1),
+    ...s('CommandComplete "DELETE 9"'),
+    ...count(10),
+    ...UNDONE,
+    ...s('CommandComplete "SELECT 1"', 'ReadyForQuery I'),
+  ],
+  [
+    ...guarded('DELETE GUARD PREVIEW UNDO HELD'),
+    ...s('ParseComplete', 'BindComplete'),
+    ...PREPARED,
+    ...count(1),
+    ...s('CommandComplete "DELETE 9"'),
+    ...count(10),
+    ...UNDONE,
+    ['resume', Buffer.alloc(0)],
+    ...s('CloseComplete', 'BindComplete'),
+    ...count(1),
+    ...s('CommandComplete "DELETE 9"'),
+    ...count(10),
+    ...s('ReadyForQuery I'),
+  ],
+  [
+    ...guarded('UPDATE GUARD ASK KEEP'),
+    ...s('ParseComplete', 'BindComplete'),
+    ...s('ParseComplete', 'BindComplete', 'DataRow "yes"', 'CommandComplete "SELECT 1"'),
+    ...s('CloseComplete', 'CloseComplete'),
+    ...s('CloseComplete', 'CloseComplete', 'ParseComplete', 'BindComplete'),
+    ...PREPARED,
+    ...count(1),
+    ...s('CommandComplete "UPDATE 2"'),
+    ...count(3),
+    ...s('DataRow "old"', 'CommandComplete "SELECT 1"', 'CloseComplete', 'CloseComplete'),
+    ['resume', Buffer.alloc(0)],
+    ...s('ParseComplete', 'BindComplete', 'CommandComplete "SELECT 0"', 'CloseComplete', 'CloseComplete'),
+    ...s('ReadyForQuery I'),
+  ],
+  [
+    ...c('Query "COPY GUARD FROM STDIN"'),
+    ...CARRIED,
+    ...PREPARED,
+    ...count(0),
+    ...s('CopyInResponse'),
+    ...c('CopyData "1\\n"', 'CopyDone'),
+    ...s('CommandComplete "COPY 1"'),
+    ...count(1),
+    ...s('CloseComplete', 'CloseComplete', 'ReadyForQuery I'),
+  ],
+];
+
 const PLUS = Buffer.concat([
   Buffer.from('R\0\0\0\x2b'),
   int32(10),
@@ -112,7 +195,7 @@ const GREETINGS: readonly (readonly Step[])[] = [
 const SESSIONS: Readonly<Record<Target, readonly (readonly Step[])[]>> = {
   greeting: GREETINGS,
   login: LOGINS,
-  conversation: CONVERSATIONS,
+  conversation: [...CONVERSATIONS, ...COUNTED],
 };
 
 const LENGTHS = [0, 1, 3, 4, 5, 255, 9_999, 10_000, 10_001, 65_536, 0x7fffffff, 0x80000000, 0xffffffff];
@@ -225,11 +308,47 @@ function checkToServer(stream: Buffer): void {
   }
 }
 
+/** Stands among what leaves for the server where the gate has said that what was counted stays. */
+const PASSED = Buffer.from('passed');
+
+/** @param server whatever the server said */
+function checkCounted(said: readonly Buffer[], server: Buffer): void {
+  // What fails on the server is over, and what comes behind it another transaction.
+  if (server.includes('E')) return;
+  let open = false;
+  let executed = false;
+  let run: Buffer[] = [];
+  const look = (): void => {
+    for (const message of cut(Buffer.concat(run))) {
+      const name = FRONTEND_NAMES[message[0] ?? 0];
+      const text = message.toString('latin1', 5);
+      // It is counted where a count is sent right behind it.
+      if (executed && name === 'Bind' && text.startsWith('holdfast_')) open = true;
+      executed = name === 'Execute' && text.startsWith(`${GUARDED}\0`);
+      must(!open || (name !== 'Sync' && name !== 'Query'), `a ${name ?? ''} before the gate's word`);
+    }
+    run = [];
+  };
+  for (const bytes of said) {
+    if (bytes !== PASSED) {
+      run.push(bytes);
+      continue;
+    }
+    look();
+    open = false;
+  }
+  look();
+}
+
 function converse(steps: readonly Step[]): void {
   const gate = new ScriptedGate();
-  const toServer: Buffer[] = [];
+  const said: Buffer[] = [];
   const toClient: Buffer[] = [];
+  const fromServer: Buffer[] = [];
   let held: Buffer[] | null = null;
+  gate.onPass = () => {
+    (held ?? said).push(PASSED);
+  };
   let failures = 0;
   let fed = 0;
   let messages = 0;
@@ -238,7 +357,7 @@ function converse(steps: readonly Step[]): void {
       gate,
       toServer: (bytes) => {
         must(failures === 0, 'something left for the server after the end');
-        (held ?? toServer).push(Buffer.from(bytes));
+        (held ?? said).push(Buffer.from(bytes));
       },
       toClient: (bytes) => toClient.push(Buffer.from(bytes)),
       terminated: () => undefined,
@@ -261,13 +380,14 @@ function converse(steps: readonly Step[]): void {
         break;
       case 'server':
         fed += bytes.length;
+        fromServer.push(bytes);
         conversation.receiveServer(Buffer.from(bytes));
         break;
       case 'hold':
         held ??= [];
         break;
       case 'leave':
-        toServer.push(...(held ?? []));
+        said.push(...(held ?? []));
         held = null;
         break;
       case 'lost':
@@ -285,10 +405,12 @@ function converse(steps: readonly Step[]): void {
     must(!over || toClient.length === saidBefore, 'the client was told something after the end');
   }
   must(failures <= 1, 'the session ended twice');
+  const toServer = said.filter((bytes) => bytes !== PASSED);
   const out = [...toServer, ...toClient].reduce((sum, bytes) => sum + bytes.length, 0);
   // A message is 5 bytes at least; what takes its place, or tells of it, is less than 300.
   must(out <= fed * 60 + messages * 300 + 1_000, `${out} bytes came of ${fed}`);
   checkToServer(Buffer.concat(toServer));
+  checkCounted(said, Buffer.concat(fromServer));
   checkToClient(Buffer.concat(toClient));
 }
 

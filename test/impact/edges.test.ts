@@ -10,6 +10,10 @@ const MORE = `
   CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM plain; RETURN NULL; END $$;
   CREATE CONSTRAINT TRIGGER later AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION later();
+      CREATE TABLE late_parts (id int) PARTITION BY RANGE (id);
+      CREATE TABLE late_part PARTITION OF late_parts FOR VALUES FROM (0) TO (100);
+      CREATE CONSTRAINT TRIGGER later AFTER INSERT ON late_parts DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION later();
   CREATE TABLE emptier (id int);
   CREATE FUNCTION empty_plain() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN TRUNCATE plain; RETURN NULL; END $$;
   CREATE TRIGGER empties AFTER INSERT ON emptier FOR EACH ROW EXECUTE FUNCTION empty_plain();
@@ -111,6 +115,11 @@ describe('with limits for statement and transaction', () => {
       const client = await ground.login();
       expect(await say(client, messages('INSERT INTO late VALUES (1)'))).toContain('ErrorResponse 42501');
       expect(client.errors.at(-1)?.detail).toContain('deferrable trigger');
+      // Its partitions have copies of the trigger.
+      expect(await say(client, messages('INSERT INTO late_parts VALUES (1)'))).toContain(
+        'ErrorResponse 42501',
+      );
+      expect(client.errors.at(-1)?.detail).toContain('"late_part" has a deferrable trigger');
       expect(await say(client, messages('INSERT INTO emptier VALUES (1)'))).toContain('ErrorResponse 42501');
       expect(client.errors.at(-1)?.message).toContain('cannot be measured');
       expect(await ground.data()).toBe(before);

@@ -49,6 +49,8 @@ export class ScriptedGate implements StatementGate {
   revoked = false;
   released = false;
   functionCalls = false;
+  /** Called when what was counted is to stay. */
+  onPass: () => void = () => undefined;
   /** What was undone, and is asked about again. */
   readonly #undone = new Set<string>();
   readonly #texts = new Map<string, Text>();
@@ -161,6 +163,7 @@ export class ScriptedGate implements StatementGate {
     const pass: CountedAnswer = { kind: 'pass', notice: sql.includes('WARN') ? notice(sql) : null };
     const settle = (answer: CountedAnswer): CountedAnswer => {
       this.outcomes.push(`${words}: ${answer.kind}`);
+      if (answer.kind === 'pass') this.onPass();
       return answer;
     };
     return sql.includes('KEEP') ? this.#keeping(sql, pass, settle) : settle(pass);
