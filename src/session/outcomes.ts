@@ -25,8 +25,8 @@ import { isSync } from './replies.js';
 import type { Reply } from './replies.js';
 import type { ServerMessages } from './server-stream.js';
 import type { ConversationState } from './state.js';
-import { KEPT_BACK, SERVER_ACTIONS } from './transitions.js';
-import type { ServerAction } from './transitions.js';
+import { KEPT_BACK, SERVER_ACTIONS } from './server-transitions.js';
+import type { ServerAction } from './server-transitions.js';
 
 export class Outcomes implements ServerMessages {
   readonly #state: ConversationState;

@@ -36,8 +36,8 @@ import type { Execution, Meaning, MessageAnswer, StatementGate } from './ports.j
 import { FAILING_EXECUTE, FAILING_QUERY } from './provoked.js';
 import { reply } from './replies.js';
 import type { ConversationState } from './state.js';
-import { CLIENT_ACTIONS } from './transitions.js';
-import type { ClientAction } from './transitions.js';
+import { CLIENT_ACTIONS } from './client-transitions.js';
+import type { ClientAction } from './client-transitions.js';
 
 const NO_MESSAGE = Buffer.alloc(0);
 
