@@ -158,11 +158,11 @@ export class Outcomes implements ServerMessages {
         this.#guarding.countDone();
         return false;
       case 'answer_row':
-        this.#guarding.answerRow(bytes, start, end);
+        this.#guarding.questions.row(bytes, start, end);
         return false;
       case 'answer_done':
         this.#state.replies.shift();
-        this.#guarding.answerDone();
+        this.#guarding.questions.answered();
         return false;
       case 'count_error':
         this.#refusal = this.#guarding.countFailed(bytes, start, end);
