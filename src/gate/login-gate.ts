@@ -13,7 +13,7 @@ import type { StartupMessage } from '../protocol/startup.js';
 import type { Notice } from '../protocol/encode.js';
 import type { RoleScope } from './judged-text.js';
 import { statementRecord } from './judged-text.js';
-import type { GateServices } from './session-gate.js';
+import type { GateServices } from './session-parts.js';
 import { NO_ROLE } from './session-role.js';
 import { INSUFFICIENT_PRIVILEGE, banner } from './words.js';
 

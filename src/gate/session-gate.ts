@@ -6,12 +6,12 @@
  *
  * Law: what may pass now is decided here and nowhere else. How a text is read
  * (text-reader.ts), by which policy (session-role.ts), whether the server reads it
- * alike (lexer-agreement.ts) and how it is recorded (recorder.ts) is not known here.
+ * alike (lexer-agreement.ts), how it is approved (approval.ts), how it is recorded
+ * (recorder.ts) and what becomes of it (aftermath.ts) is not known here.
  */
-import type { RecordedParameters, SessionConstant } from '../audit/records.js';
+import type { RecordedParameters } from '../audit/records.js';
 import type { Refusal } from '../errors.js';
-import type { Measuring } from '../policy/measured.js';
-import type { Login, Match } from '../policy/types.js';
+import type { Match } from '../policy/types.js';
 import type { HeldParameter, Withdrawal } from '../holds/hold.js';
 import { parameterTypes } from '../protocol/frontend.js';
 import type { TransactionStatus } from '../protocol/constants.js';
@@ -22,7 +22,6 @@ import type {
   Counts,
   Ending,
   Execution,
-  Guard,
   Meaning,
   MessageAnswer,
   NameLookup,
@@ -30,11 +29,11 @@ import type {
   QueryAnswer,
   StatementGate,
 } from '../session/ports.js';
-import type { HoldServices, Release } from './held.js';
-import type { Bound, JudgedStatementRecord, JudgedText, RoleScope } from './judged-text.js';
-import { LexerAgreement } from './lexer-agreement.js';
-import { LiveRules } from './live-rules.js';
-import type { LiveServices } from './live-rules.js';
+import type { Aftermath } from './aftermath.js';
+import type { Approval } from './approval.js';
+import type { Bound, JudgedText } from './judged-text.js';
+import type { LexerAgreement } from './lexer-agreement.js';
+import type { LiveRules } from './live-rules.js';
 import {
   CANCELLED_WHILE_WAITING,
   READING_OPEN,
@@ -45,120 +44,52 @@ import {
   unknownName,
 } from './blocks.js';
 import type { Block } from './blocks.js';
-import type { CatalogStore, DatabaseCatalog } from './catalog-store.js';
-import { Passage } from './passage.js';
-import type { PolicyStore } from './policy-store.js';
-import { Recorder } from './recorder.js';
-import type { MessageKind, RecorderServices, Run } from './recorder.js';
-import { SessionHolds, WAIT } from './session-holds.js';
-import type { Approvable, NotPassed } from './session-holds.js';
-import { SessionImpact } from './session-impact.js';
-import { TRIED, functionCallUnmeasured, notCounted, notShown } from './impact-words.js';
-import { SessionRole } from './session-role.js';
-import { createSessionTarget } from './target.js';
-import type { UndoStore } from '../undo/store.js';
-import { TextReader } from './text-reader.js';
-import type { ReaderServices } from './text-reader.js';
-import { Waits } from './waits.js';
-import type { GatedConnection } from './waits.js';
+import type { Passage } from './passage.js';
+import type { Recorder, MessageKind, Run } from './recorder.js';
+import { WAIT } from './session-holds.js';
+import type { NotPassed, SessionHolds } from './session-holds.js';
+import type { SessionImpact } from './session-impact.js';
+import { TRIED, functionCallUnmeasured } from './impact-words.js';
+import { createSessionParts } from './session-parts.js';
+import type { GateServices, GatedSession } from './session-parts.js';
+import type { SessionRole } from './session-role.js';
+import type { TextReader } from './text-reader.js';
+import type { GatedConnection, Waits } from './waits.js';
 import { CANCELLED, INSUFFICIENT_PRIVILEGE, backstopGone, policyWarning, recordRefusal } from './words.js';
-
-/** What all sessions' gates share. */
-export interface GateServices extends ReaderServices, RecorderServices, LiveServices {
-  readonly policies: PolicyStore;
-  readonly catalogs: CatalogStore;
-  readonly holds: HoldServices;
-  readonly undo: UndoStore;
-}
-
-export interface GatedSession {
-  readonly id: string;
-  readonly login: Login;
-  readonly constant: SessionConstant;
-  readonly scope: RoleScope;
-  /** The session is a replication connection, whose commands are not SQL. */
-  readonly replication: boolean;
-  /** default_transaction_read_only = on was set at login. */
-  readonly backstop: boolean;
-  /** What is known of the session's database. */
-  readonly catalog: DatabaseCatalog;
-}
 
 const NO_CHANGES: readonly never[] = [];
 
-/** Classes of SQLSTATE that are about the session or its transaction, not about counting. */
-const OF_THE_SESSION = /^(25|40|53|57|58)/;
-
-/** Operations that take back what was said in a transaction. */
-const ROLLBACKS: ReadonlySet<string> = new Set(['rollback', 'rollback_to_savepoint']);
-
 export class SessionGate implements StatementGate {
-  readonly #services: GateServices;
-  readonly #waits: Waits;
-  readonly #catalog: DatabaseCatalog;
+  readonly #clock: () => number;
   /** default_transaction_read_only = on was set at login. */
   readonly #backstop: boolean;
+  readonly #waits: Waits;
   readonly #role: SessionRole;
   readonly #texts: TextReader;
   readonly #recorder: Recorder;
-  readonly #target = createSessionTarget();
-  readonly #lexer = new LexerAgreement();
+  readonly #lexer: LexerAgreement;
   readonly #live: LiveRules;
   readonly #passage: Passage;
   readonly #holds: SessionHolds;
   readonly #impact: SessionImpact;
-  readonly #connection: GatedConnection;
-  /** Something in the transaction at hand may have changed the schema. */
-  #schemaChanged = false;
+  readonly #approval: Approval;
+  readonly #aftermath: Aftermath;
 
   constructor(services: GateServices, session: GatedSession, connection: GatedConnection) {
-    this.#services = services;
-    this.#waits = new Waits(connection, session.catalog, services.recovery, session.backstop);
-    this.#catalog = session.catalog;
+    const parts = createSessionParts(services, session, connection);
+    this.#clock = services.clock;
     this.#backstop = session.backstop;
-    this.#role = new SessionRole(services.policies, session.catalog, session.login, session.scope);
-    this.#texts = new TextReader(services, this.#role, session.replication, () => {
-      connection.ready();
-    });
-    this.#recorder = new Recorder(services, session.id, session.constant);
-    this.#live = new LiveRules(services, session.login.user, this.#role);
-    this.#passage = new Passage({
-      environment: services.environment,
-      clock: services.clock,
-      user: session.login.user,
-      role: this.#role,
-      texts: this.#texts,
-      target: this.#target,
-      lexer: this.#lexer,
-      live: this.#live,
-    });
-    this.#connection = connection;
-    this.#impact = new SessionImpact({
-      role: this.#role,
-      recorder: this.#recorder,
-      clock: services.clock,
-      user: session.login.user,
-      environment: services.environment,
-      confirmed: () => this.#passage.confirmed(),
-      charge: (run, rows) => {
-        this.#live.changed(run, rows);
-      },
-      undo: {
-        store: services.undo,
-        database: session.login.database,
-        now: () => new Date(services.holds.now()).toISOString(),
-        ready: () => {
-          connection.ready();
-        },
-      },
-    });
-    this.#holds = new SessionHolds(services, {
-      session,
-      connection,
-      role: this.#role,
-      passage: this.#passage,
-      waits: this.#waits,
-    });
+    this.#waits = parts.waits;
+    this.#role = parts.role;
+    this.#texts = parts.texts;
+    this.#recorder = parts.recorder;
+    this.#lexer = parts.lexer;
+    this.#live = parts.live;
+    this.#passage = parts.passage;
+    this.#holds = parts.holds;
+    this.#impact = parts.impact;
+    this.#approval = parts.approval;
+    this.#aftermath = parts.aftermath;
   }
 
   /** Decisions made so far. */
@@ -188,13 +119,12 @@ export class SessionGate implements StatementGate {
 
   /** The message that waits is held until people approve it. */
   get holding(): boolean {
-    return this.#holds.open;
+    return this.#approval.holding;
   }
 
   /** Nobody waits for the message that is held any more. */
   leaveHold(reason: Withdrawal): void {
-    this.#holds.leave(reason);
-    this.#impact.forgetTrial();
+    this.#approval.leave(reason);
   }
 
   /** A cancel request came for the message that waits: it is refused when it is asked about again. */
@@ -214,27 +144,25 @@ export class SessionGate implements StatementGate {
     const judged = this.#live.settle(read.judged);
     if (judged !== read.judged) block ??= this.#passage.block(judged);
     const measured = judged.statements.map((record) => this.#impact.measuring(record, byNames.reached));
-    block ??= byNames.block ?? this.#cannotMeasure(measured) ?? this.#impact.blockOfString(judged);
+    block ??= byNames.block ?? this.#approval.cannotMeasure(measured) ?? this.#impact.blockOfString(judged);
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
     const record = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
     const mustApprove = byNames.held.length > 0 || this.#passage.needsApproval(judged);
     const unkept = mustApprove ? this.#impact.blockOfUndo(measured) : null;
     if (unkept !== null) return this.#refuse(judged, unkept, 'query', null, startedAt);
-    const tried =
-      mustApprove &&
-      measured.length === 1 &&
-      this.#isTriedFirst(measured[0] ?? null, [judged, ...byNames.held]);
-    const released = tried
-      ? null
-      : this.#approved({
-          judged,
-          text: bytes.subarray(start, end),
-          reached: byNames.held,
-          parameters: byNames.parameters,
-          record,
-        });
-    if (released !== null && !('runs' in released)) return released;
+    const passing = this.#approval.of({
+      mustApprove,
+      held: [judged, ...byNames.held],
+      measured,
+      judged,
+      text: bytes.subarray(start, end),
+      reached: byNames.held,
+      parameters: byNames.parameters,
+      record,
+    });
+    if ('kind' in passing) return passing;
+    const { tried, released } = passing;
     if (judged.runsForeignCode) this.#waits.ranForeignCode();
     const runs = released?.runs ?? record(tried ? TRIED : null);
     this.#live.passed(judged, runs, byNames.reached);
@@ -250,7 +178,7 @@ export class SessionGate implements StatementGate {
       if (run === undefined) throw new Error('a statement without its decision');
       const sql = judged.sql.slice(...(judged.statements[index]?.facts?.span ?? [0]));
       const record = judged.statements[index];
-      const guard = record === undefined ? null : this.#guard(measuring, run, record, sql, tried, released);
+      const guard = record === undefined ? null : this.#approval.guard(passing, measuring, run, record, sql);
       return { text, guard, execution: run, changes: statements[index]?.changes ?? [] };
     });
     return { kind: 'carry', statements: carried, notice };
@@ -285,7 +213,7 @@ export class SessionGate implements StatementGate {
     end: number,
   ): MessageAnswer {
     this.#role.refresh();
-    const earlier = this.#earlier('bind', this.#services.clock());
+    const earlier = this.#earlier('bind', this.#clock());
     if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const texts = (meanings as readonly JudgedText[]).map((text) => this.#texts.current(text));
@@ -294,13 +222,13 @@ export class SessionGate implements StatementGate {
       // A function may have prepared it behind Holdfast's back; only who may do anything may use that.
       const unknown = this.#texts.unread('unknown_statement', null, INSUFFICIENT_PRIVILEGE);
       if (!this.#role.mayDoAnything) {
-        return this.#refuse(unknown, unknownName(statement), 'bind', null, this.#services.clock());
+        return this.#refuse(unknown, unknownName(statement), 'bind', null, this.#clock());
       }
       texts.push(unknown);
     }
     for (const text of texts) {
       const block = this.#passage.block(text);
-      if (block !== null) return this.#refuse(text, block, 'bind', null, this.#services.clock());
+      if (block !== null) return this.#refuse(text, block, 'bind', null, this.#clock());
     }
     const again = this.#impact.mayBeHeld(texts);
     const kept = this.#holds.keep(texts, meanings.at(-1), bytes, start, end, again);
@@ -316,7 +244,7 @@ export class SessionGate implements StatementGate {
   }
 
   execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer {
-    const startedAt = this.#services.clock();
+    const startedAt = this.#clock();
     this.#role.refresh();
     const earlier = this.#earlier('execute', startedAt);
     if (earlier !== null) return earlier;
@@ -353,24 +281,25 @@ export class SessionGate implements StatementGate {
       if (block !== null) return this.#refuse(judged, block, 'execute', null, startedAt);
     }
     const measuring = this.#impact.measuring(judged.statements[0] ?? null, [...texts, ...reached]);
-    const unmeasurable = this.#cannotMeasure([measuring]);
+    const unmeasurable = this.#approval.cannotMeasure([measuring]);
     if (unmeasurable !== null) return this.#refuse(judged, unmeasurable, 'execute', parameters, startedAt);
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
     const text = judged;
     const recordAs = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(text, match, 'execute', parameters, startedAt);
-    const tried = mustApprove && this.#isTriedFirst(measuring, [...texts, ...held]);
-    const released = tried
-      ? null
-      : this.#approved({
-          judged,
-          text: null,
-          reached: held,
-          parameters: [...(kept ?? []), ...reachedParameters],
-          record: recordAs,
-        });
-    if (released !== null && !('runs' in released)) return released;
+    const passing = this.#approval.of({
+      mustApprove,
+      held: [...texts, ...held],
+      measured: [measuring],
+      judged,
+      text: null,
+      reached: held,
+      parameters: [...(kept ?? []), ...reachedParameters],
+      record: recordAs,
+    });
+    if ('kind' in passing) return passing;
+    const { tried, released } = passing;
     if (texts.length === 0 || texts.some((text) => text.runsForeignCode)) this.#waits.ranForeignCode();
     const execution =
       released !== null
@@ -387,12 +316,12 @@ export class SessionGate implements StatementGate {
       meaning: null,
       // What the text itself is warned about was said at its Parse.
       notice: released?.notice ?? (current.includes(judged) ? null : this.#warning(judged)),
-      guard: this.#guard(measuring, execution, record, judged.sql, tried, released),
+      guard: this.#approval.guard(passing, measuring, execution, record, judged.sql),
     };
   }
 
   functionCall(): MessageAnswer {
-    const startedAt = this.#services.clock();
+    const startedAt = this.#clock();
     this.#role.refresh();
     const allowed = this.#role.mayDoAnything;
     const { role } = this.#role.scope;
@@ -409,48 +338,7 @@ export class SessionGate implements StatementGate {
     return { kind: 'pass', execution, changes: NO_CHANGES, meaning: null, notice: null };
   }
 
-  // ---------------------------------------------------------------- what is counted
-
-  /** Whether what must be approved is run first, to be counted and undone. */
-  #isTriedFirst(measuring: Measuring | null, texts: readonly JudgedText[]): boolean {
-    return !this.#holds.open && this.#impact.isTriedFirst(measuring, texts);
-  }
-
-  /** Has the message at hand approved, where that is needed by itself, by what it turned out to change, or since it commits. */
-  #approved(message: Omit<Approvable, 'trial'>): NotPassed | Release | null {
-    const { status } = this.#connection.transaction();
-    const trial = this.#impact.trial ?? this.#impact.ofCommit(message.judged, status);
-    const answer = this.#holds.approved({ ...message, trial });
-    // A message that passes, or does not, is not the one that was tried any more.
-    if (answer === null || 'runs' in answer || answer.kind === 'refuse') this.#impact.forgetTrial();
-    return answer;
-  }
-
-  #guard(
-    measuring: Measuring | null,
-    run: Run,
-    record: JudgedStatementRecord,
-    sql: string,
-    trial: boolean,
-    released: Release | null,
-  ): Guard | null {
-    if (measuring === null) return null;
-    const measured = released?.hold.subject.measured ?? null;
-    const approved = measured?.by === 'preview' ? measured.tables : released === null ? null : 'unmeasured';
-    const hold = released?.hold.id ?? null;
-    const { status } = this.#connection.transaction();
-    return this.#impact.guard(measuring, run, { record, sql, trial, approved, hold }, status);
-  }
-
-  /** Why what must be counted of the message at hand cannot be; null: it can. */
-  #cannotMeasure(measured: readonly (Measuring | null)[]): Block | null {
-    const { status } = this.#connection.transaction();
-    for (const measuring of measured) {
-      const block = measuring === null ? null : this.#impact.block(measuring, status);
-      if (block !== null) return block;
-    }
-    return null;
-  }
+  // ---------------------------------------------------------------- before it is judged
 
   /** Reads the text of the message at hand, and why it may not pass; an answer where it is not to be judged, or not yet. */
   #read(
@@ -489,13 +377,8 @@ export class SessionGate implements StatementGate {
 
   /** What is to be said to the message at hand without judging it: it was cancelled, or is held; null: judge it. */
   #earlier(message: MessageKind, startedAt: number): NotPassed | null {
-    if (!this.#waits.takeCancelled()) {
-      const answer = this.#holds.earlier();
-      if (answer?.kind === 'refuse') this.#impact.forgetTrial();
-      return answer;
-    }
-    this.#impact.forgetTrial();
-    return this.#holds.cancelled() ?? this.#refuseCancelled(message, startedAt);
+    if (!this.#waits.takeCancelled()) return this.#approval.earlier();
+    return this.#approval.cancelled() ?? this.#refuseCancelled(message, startedAt);
   }
 
   // ---------------------------------------------------------------- record
@@ -512,8 +395,7 @@ export class SessionGate implements StatementGate {
     parameters: RecordedParameters | null,
     startedAt: number,
   ): NotPassed {
-    this.#holds.leave('policy');
-    this.#impact.forgetTrial();
+    this.#approval.leave('policy');
     this.#recorder.decisionsOf(judged, block.match, message, parameters, startedAt);
     return { kind: 'refuse', refusal: block.refusal(this.#recorder.lastDecision) };
   }
@@ -523,17 +405,10 @@ export class SessionGate implements StatementGate {
     return this.#refuse(unread, CANCELLED_WHILE_WAITING, message, null, startedAt);
   }
 
+  // ---------------------------------------------------------------- what became of it
+
   ended(execution: Execution, ending: Ending): void {
-    const run = execution as Run;
-    const { operation, target, changesSchema } = run.ending;
-    const now = this.#services.clock();
-    if (changesSchema) this.#schemaChanged = true;
-    if (!ending.skipped) this.#holds.statementEnded(operation);
-    if (ending.sqlstate !== null || ROLLBACKS.has(operation)) this.#target.rolledBack();
-    else if (target !== null && !ending.skipped) this.#target.changed(target, now);
-    this.#live.changed(run, ending.rows ?? 0);
-    this.#recorder.outcome(run, ending, now);
-    this.#impact.ended(operation, ending);
+    this.#aftermath.ended(execution, ending);
   }
 
   counted(
@@ -543,10 +418,7 @@ export class SessionGate implements StatementGate {
     after: Counts,
     undoable: boolean,
   ): CountedAnswer {
-    const { operation, changesSchema } = (execution as Run).ending;
-    if (changesSchema) this.#schemaChanged = true;
-    this.#holds.statementEnded(operation);
-    return this.#impact.counted(execution, ending, before, after, undoable);
+    return this.#aftermath.counted(execution, ending, before, after, undoable);
   }
 
   uncounted(
@@ -555,35 +427,26 @@ export class SessionGate implements StatementGate {
     message: string,
     what: 'counting' | 'asking',
   ): Refusal | null {
-    if (execution !== null) this.ended(execution, { rows: null, sqlstate, skipped: false });
-    // What ends any statement ends this one: a cancel request, a time limit, a block that has failed before.
-    if (OF_THE_SESSION.test(sqlstate)) return null;
-    return what === 'asking' ? notShown(sqlstate, message) : notCounted(sqlstate, message);
+    return this.#aftermath.uncounted(execution, sqlstate, message, what);
   }
 
   commitFailed(): void {
-    this.#impact.commitFailed();
+    this.#aftermath.commitFailed();
   }
 
   /** The session has ended. */
   stop(): void {
-    this.#impact.stop();
+    this.#aftermath.stop();
   }
 
   /** The server has reported ReadyForQuery with this status. */
   requestEnded(status: TransactionStatus, quiet: boolean): void {
     this.#waits.requestEnded(quiet);
-    if (this.#schemaChanged && status === 'I') {
-      this.#schemaChanged = false;
-      this.#catalog.changed();
-    }
-    this.#target.requestEnded(status);
-    this.#impact.requestEnded(status);
-    this.#holds.requestEnded(status);
+    this.#aftermath.requestEnded(status);
   }
 
   unrecorded(): Refusal {
-    this.#impact.forgetTrial();
+    this.#approval.unrecorded();
     return recordRefusal();
   }
 

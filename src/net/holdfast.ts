@@ -3,9 +3,8 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo, Server, Socket } from 'node:net';
-import { cancelBody, policyBody } from '../audit/records.js';
+import type { AddressInfo, Socket } from 'node:net';
+import { policyBody } from '../audit/records.js';
 import { createUndoFiles } from '../audit/undo-files.js';
 import { openAuditLog } from '../audit/writer.js';
 import { startAdmin } from '../admin/server.js';
@@ -16,7 +15,6 @@ import type { Settings } from '../config/settings.js';
 import { OperatorError } from '../errors.js';
 import { createBudgetRecorder } from '../gate/budget-recorder.js';
 import { createAnalysisPool } from '../gate/analysis-pool.js';
-import { admitLogin } from '../gate/login-gate.js';
 import { createCatalogStore } from '../gate/catalog-store.js';
 import { createPolicyStore } from '../gate/policy-store.js';
 import { createRecoveryStore } from '../gate/recovery-store.js';
@@ -27,20 +25,18 @@ import type { Logger } from '../log.js';
 import { createMetrics } from '../metrics.js';
 import type { Metrics } from '../metrics.js';
 import type { Policy } from '../policy/types.js';
-import type { StartupMessage } from '../protocol/startup.js';
 import { loadParser } from '../sql/analyze.js';
 import { createAdmission } from './admission.js';
 import { createCancelRegistry } from './cancellation.js';
 import { runCommand } from './command-runner.js';
-import { createServerTls, greetClient, hangUp } from './client-leg.js';
-import type { ClientLeg, ServerTls } from './client-leg.js';
+import { createServerTls } from './client-leg.js';
+import type { ServerTls } from './client-leg.js';
 import { openHolds } from './holds.js';
 import type { Holds } from './holds.js';
+import { listen, listening } from './listener.js';
 import { watchPolicy } from './policy-reload.js';
 import { checkReadiness } from './readiness.js';
 import type { LiveSession, ServerFacts, SessionServices } from './services.js';
-import { SessionDriver } from './session-driver.js';
-import { KEEPALIVE_MS } from './upstream.js';
 import type { UpstreamOptions } from './upstream.js';
 
 export interface HoldfastOptions {
@@ -68,17 +64,9 @@ export interface Holdfast {
 
 /** max_connections changes only with a restart of the server; it is asked anew after this, milliseconds. */
 const SERVER_FACTS_VALID_MS = 60_000;
-/** Connections that have not said who they are, above the session limit. */
-const GREETING_ALLOWANCE = 100;
 const POLICY_POLL_MS = 1_000;
 /** How long the server is left alone after it has not shown its catalogs. */
 const CATALOG_RETRY_MS = 5_000;
-const CONNECTIONS = {
-  allowHalfOpen: true,
-  noDelay: true,
-  keepAlive: true,
-  keepAliveInitialDelay: KEEPALIVE_MS,
-} as const;
 /** How long a shutdown waits for the last messages to webhooks. */
 const WEBHOOK_GRACE_MS = 2_000;
 const ANALYSIS_WORKERS = 2;
@@ -325,101 +313,4 @@ function createServerFacts(): ServerFacts {
       maxConnections = { value, at: performance.now() };
     },
   };
-}
-
-/** Accepts connections, greets them, and opens a session for each that may have one. `greeting` holds those that have not said who they are. */
-function listen(
-  services: SessionServices,
-  tls: ServerTls | null,
-  settings: Settings,
-  greeting: Set<Socket>,
-  draining: () => boolean,
-): Server {
-  const idPrefix = randomBytes(4).toString('hex');
-  let lastSession = 0;
-
-  function start(leg: ClientLeg, message: StartupMessage, rest: Buffer): void {
-    if (draining()) {
-      services.refusedSessions.child('shutdown').inc();
-      hangUp(leg.socket, {
-        severity: 'FATAL',
-        sqlstate: '57P03',
-        message: 'holdfast: Holdfast is shutting down',
-        routine: 'holdfast/shutdown',
-      });
-      return;
-    }
-    lastSession += 1;
-    const id = `${idPrefix}-${lastSession.toString(36)}`;
-    const login = admitLogin(message, leg.address, leg.port, id, services.gate);
-    if ('refusal' in login) {
-      services.refusedSessions.child('policy').inc();
-      hangUp(leg.socket, login.refusal);
-      return;
-    }
-    const { role } = login.admitted.scope;
-    const refusal = services.admission.enter(role);
-    if (refusal !== null) {
-      services.refusedSessions.child('connections').inc();
-      hangUp(leg.socket, refusal);
-      return;
-    }
-    services.gate.metrics.sessions.child(role.name).inc();
-    const session = new SessionDriver(services, id, leg, login.admitted);
-    void session.open(rest);
-  }
-
-  function cancel(processId: number, secret: Buffer, address: string): void {
-    const found = services.cancels.find(processId, secret);
-    services.gate.audit.append(
-      cancelBody({
-        session: found?.id ?? null,
-        client: address,
-        result: found === null ? 'unknown_key' : found.cancel() ? 'forwarded' : 'not_current',
-      }),
-    );
-    services.auditRecords.child('cancel').inc();
-  }
-
-  return createServer(CONNECTIONS, (socket: Socket) => {
-    if (services.admission.sessions + greeting.size >= settings.limits.connections + GREETING_ALLOWANCE) {
-      services.refusedSessions.child('flood').inc();
-      socket.destroy();
-      return;
-    }
-    greeting.add(socket);
-    const timer = setTimeout(() => {
-      socket.destroy();
-    }, services.startupTimeout);
-    const greeted = (): void => {
-      greeting.delete(socket);
-      clearTimeout(timer);
-    };
-    greetClient(socket, tls, {
-      start(leg, message, rest) {
-        greeted();
-        start(leg, message, rest);
-      },
-      cancel(processId, secret, address) {
-        greeted();
-        cancel(processId, secret, address);
-      },
-      gone(reason) {
-        greeted();
-        services.log.debug(
-          { client: socket.remoteAddress, reason },
-          'a connection ended before it said who it is',
-        );
-      },
-    });
-  });
-}
-
-function listening(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(new OperatorError(`cannot listen on ${host}:${port}: ${error.code ?? error.message}`));
-    });
-    server.listen({ host, port, backlog: 511 }, resolve);
-  });
 }

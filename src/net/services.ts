@@ -2,7 +2,7 @@
  * What all sessions of a running Holdfast share. State that spans sessions is
  * behind interfaces, never in module variables: one day it will span processes.
  */
-import type { GateServices } from '../gate/session-gate.js';
+import type { GateServices } from '../gate/session-parts.js';
 import type { Logger } from '../log.js';
 import type { CounterChild, Family, HistogramChild } from '../metrics.js';
 import type { Role } from '../policy/types.js';

@@ -11,7 +11,7 @@
 import type { Socket } from 'node:net';
 import type { Refusal } from '../errors.js';
 import { SessionGate } from '../gate/session-gate.js';
-import type { GatedSession } from '../gate/session-gate.js';
+import type { GatedSession } from '../gate/session-parts.js';
 import type { Withdrawal } from '../holds/hold.js';
 import type { TransactionStatus } from '../protocol/constants.js';
 import { flush } from '../protocol/encode.js';

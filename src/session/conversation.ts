@@ -98,12 +98,12 @@ export class Conversation {
 
   /** Whether anything was handed over for the server by what the server said. */
   takeSent(): boolean {
-    return this.#guarding.takeSent();
+    return this.#guarding.atHand.takeSent();
   }
 
   /** The message at hand waits for what it does to be counted. */
   get counting(): boolean {
-    return this.#guarding.waiting;
+    return this.#guarding.atHand.waiting;
   }
 
   /** The server itself has told the client why it ends the connection (a FATAL error). */
@@ -167,7 +167,7 @@ export class Conversation {
     if (this.#state.over) return;
     try {
       // What waits for the server is not for the gate to answer, but for what it has been asked about it.
-      if (this.#guarding.waiting) this.#guarding.resume();
+      if (this.#guarding.atHand.waiting) this.#guarding.resume();
       else this.#client.resume();
     } catch (error) {
       this.#broken(error);
@@ -180,7 +180,7 @@ export class Conversation {
     try {
       this.#server.receive(chunk);
       if (this.#outcomes.failure !== null) this.fail(this.#outcomes.failure);
-      else if (this.#guarding.takeResolved()) this.#client.resume();
+      else if (this.#guarding.atHand.takeResolved()) this.#client.resume();
     } catch (error) {
       this.#broken(error);
     }
@@ -265,7 +265,7 @@ export class Conversation {
     // Without a Sync among them, what the server has read before decides.
     else this.#state.mode = inString || unsent.some(isSync) ? 'ready' : before;
     this.#client.dropRest();
-    if (this.#guarding.takeResolved()) this.#client.resume();
+    if (this.#guarding.atHand.takeResolved()) this.#client.resume();
   }
 
   #refuseUnsent(refusal: Refusal | null): void {

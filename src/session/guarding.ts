@@ -8,25 +8,20 @@
  * back until the gate has said that it stays. A simple Query is carried by the extended
  * protocol, since only there the end of a statement is not the end of its transaction
  * (PostgreSQL documentation, chapter "Message Flow"). What is counted, and what
- * is made of it, is not known here.
+ * is made of it, is not known here; what one execution has come to
+ * (counted-execution.ts), how far a string has been carried (carried-string.ts) and
+ * what is being asked (questions.ts) have their own files.
  */
 import type { Refusal } from '../errors.js';
-import { errorFields, textColumns } from '../protocol/backend.js';
+import { errorFields } from '../protocol/backend.js';
 import { flush, noticeResponse, sync } from '../protocol/encode.js';
 import type { Notice } from '../protocol/encode.js';
 import { ProtocolViolation } from '../protocol/violation.js';
+import { CarriedString } from './carried-string.js';
+import { CountedExecution } from './counted-execution.js';
 import { KeptBinds } from './kept-binds.js';
-import {
-  CARRIED_EXECUTE,
-  ask,
-  carry,
-  count,
-  endCarrying,
-  keepSince,
-  prepareCount,
-  savepoint,
-  undoSince,
-} from './own-messages.js';
+import { MessageAtHand } from './message-at-hand.js';
+import { CARRIED_EXECUTE, carry, endCarrying, keepSince, undoSince } from './own-messages.js';
 import type { Batch } from './own-messages.js';
 import type {
   Asking,
@@ -34,12 +29,12 @@ import type {
   CarriedStatement,
   ConversationPorts,
   CountedAnswer,
-  Counts,
   Ending,
   Execution,
   Guard,
 } from './ports.js';
 import { FAILING_EXECUTE } from './provoked.js';
+import { Questions } from './questions.js';
 import { reply } from './replies.js';
 import type { Reply } from './replies.js';
 import type { ConversationState } from './state.js';
@@ -47,31 +42,6 @@ import type { ConversationState } from './state.js';
 const FLUSH = flush();
 const SYNC = sync();
 const NO_BYTES = Buffer.alloc(0);
-/** Of what an execution that may be undone returns, bytes that are kept until it has been counted. */
-const WITHHELD_LIMIT = 1_048_576;
-
-/** One execution under way. */
-interface Current {
-  readonly guard: Guard;
-  readonly execution: Execution | null;
-  /** How many of the two counts are done. */
-  counted: 0 | 1 | 2;
-  /** The second count has been asked for: with a COPY FROM STDIN only when its data is complete. */
-  countedAgain: boolean;
-  /** The client sends copy data for it. */
-  takesData: boolean;
-  readonly counts: [(readonly (string | null)[])[], (readonly (string | null)[])[]];
-  readonly savepoint: boolean;
-  /** The portals that must be made again when it has been undone. */
-  readonly portals: readonly string[];
-  /** It can be undone as if it had never been sent. */
-  readonly undoable: boolean;
-  withheld: Buffer[];
-  withheldBytes: number;
-  /** How it ended; null: it has not, or the gate has been told, and has said what is to become of it. */
-  ending: Ending | null;
-}
-
 /** Something is asked before an execution, of which nothing has been sent yet. */
 interface Prelude {
   readonly execution: Execution | null;
@@ -80,60 +50,39 @@ interface Prelude {
   readonly start: () => Buffer;
 }
 
-/** What is being asked. */
-interface Asked {
-  readonly limit: number;
-  readonly questions: number;
-  readonly answers: (readonly (string | null)[])[][];
-  /** How many of them are complete. */
-  complete: number;
-  bytes: number;
-  readonly then: (answers: readonly Counts[] | null) => void;
-}
-
-/** A Query that is carried. */
-interface Carried {
-  readonly statements: readonly CarriedStatement[];
-  next: number;
+/** An Execute that is to be counted. */
+interface Guarded {
+  readonly guard: Guard;
+  readonly execution: Execution | null;
+  readonly changes: Reply['changes'];
 }
 
 export class Guarding {
+  /** The client's message that waits for what is under way. */
+  readonly atHand = new MessageAtHand();
+  readonly questions = new Questions();
   readonly #state: ConversationState;
   readonly #ports: Pick<ConversationPorts, 'gate' | 'toServer'>;
+  /** The queries that count which the server has. */
   readonly #prepared = new Set<string>();
   readonly #binds = new KeptBinds();
   /** Place in the order of requests where what is under way begins: what fails before it may lie before a Sync. */
   #from = 0;
-  #current: Current | null = null;
+  #current: CountedExecution | null = null;
   #prelude: Prelude | null = null;
-  #asked: Asked | null = null;
   /** Asks the gate again for what it did not know yet. */
   #again: (() => void) | null = null;
-  #carried: Carried | null = null;
+  #carried: CarriedString | null = null;
   /** What reports the last statement of a string, until that is committed. */
   #lastOfString: Buffer | null = null;
-  /** A message of the client's waits for what is under way. */
-  #atHand = false;
-  /** The message at hand has been seen to, and is not to be handled when it is asked about again. */
-  #done = false;
-  /** The message at hand can be asked about again. */
-  #resolved = false;
-  /** Portals that are gone, because something was undone: they are bound again before what comes next. */
-  #rebind: readonly string[] = [];
   #uncommitted = false;
   #inPlace: Buffer | null = null;
-  #sent = false;
   /** Whether there was ever anything to guard: what follows is looked at more closely then. */
   used = false;
 
   constructor(state: ConversationState, ports: Pick<ConversationPorts, 'gate' | 'toServer'>) {
     this.#state = state;
     this.#ports = ports;
-  }
-
-  /** The message at hand waits for the server, not for the gate. */
-  get waiting(): boolean {
-    return this.#atHand;
   }
 
   /** Something that was counted is not committed, as far as the server has said. */
@@ -143,28 +92,6 @@ export class Guarding {
 
   get #underWay(): boolean {
     return this.#current !== null || this.#carried !== null || this.#prelude !== null;
-  }
-
-  /** Whether the message at hand is to be asked about again. */
-  takeResolved(): boolean {
-    const resolved = this.#resolved;
-    this.#resolved = false;
-    if (resolved) this.#sent = true;
-    return resolved;
-  }
-
-  /** Whether something was handed over for the server, or the message at hand resolved, since this was last asked. */
-  takeSent(): boolean {
-    const sent = this.#sent;
-    this.#sent = false;
-    return sent;
-  }
-
-  /** Whether the message at hand has been seen to already. */
-  takeDone(): boolean {
-    const done = this.#done;
-    this.#done = false;
-    return done;
   }
 
   /** What the client gets in place of the message that was kept back. */
@@ -194,7 +121,6 @@ export class Guarding {
   /** The client sent a Sync or a Query: what comes behind it is another transaction, or another command of it. */
   groupEnded(): void {
     this.#binds.clear();
-    this.#rebind = [];
   }
 
   // ---------------------------------------------------------------- from the client
@@ -206,15 +132,10 @@ export class Guarding {
 
   /** What makes portals again that are gone, before a message that is not counted itself. @returns the bytes, null: nothing */
   takeRebind(): Buffer | null {
-    if (this.#rebind.length === 0) return null;
+    if (!this.#binds.someGone) return null;
     const batch: Batch = { bytes: [], replies: [] };
-    this.#repeatBinds(batch);
+    this.#binds.repeat(batch);
     return this.#push(batch);
-  }
-
-  #repeatBinds(batch: Batch): void {
-    this.#binds.repeat(batch, this.#rebind);
-    this.#rebind = [];
   }
 
   /** Where the transaction stands is known, and not what an answer under way may change. */
@@ -223,51 +144,30 @@ export class Guarding {
   }
 
   /** An Execute, `message`, is sent among what counts its effect. @returns the bytes to send in its place */
-  execute(
-    portal: string,
-    message: Buffer,
-    { guard, execution }: { readonly guard: Guard; readonly execution: Execution | null },
-    changes: Reply['changes'],
-  ): Buffer {
+  execute(portal: string, message: Buffer, guarded: Guarded): Buffer {
     const kept = Buffer.from(message);
     // What a pipeline has run before, without a Sync, could not be told from it.
     const first = this.#state.executed === 0;
-    return this.#afterAsking(guard, execution, changes, () =>
-      this.#executeNow(portal, kept, { guard, execution, first }, changes),
-    );
+    return this.#afterAsking(guarded, () => this.#executeNow(portal, kept, guarded, first));
   }
 
-  #executeNow(
-    portal: string,
-    message: Buffer,
-    {
-      guard,
-      execution,
-      first,
-    }: { readonly guard: Guard; readonly execution: Execution | null; readonly first: boolean },
-    changes: Reply['changes'],
-  ): Buffer {
+  #executeNow(portal: string, message: Buffer, guarded: Guarded, first: boolean): Buffer {
     const inBlock = this.#state.status === 'T';
     // A savepoint gives back all portals but the one that ran since.
     const portals = inBlock ? [portal] : this.#binds.all();
-    const undoable = this.#mayBeUndone(guard) && first && this.#binds.has(portal) && portals !== null;
+    const undoable = this.#mayBeUndone(guarded.guard) && first && this.#binds.has(portal);
     const batch: Batch = { bytes: [], replies: [] };
-    if (guard.first === null) this.#from = this.#state.replies.places;
-    this.#repeatBinds(batch);
-    this.#begin(batch, guard, execution, undoable ? portals : null, inBlock);
-    batch.bytes.push(message);
-    batch.replies.push(reply(undoable ? 'preview_execute' : 'guarded_execute', { execution, changes }));
-    if (guard.copyIn) batch.bytes.push(FLUSH);
-    else this.#countAgain(batch, this.#current);
-    return this.#push(batch);
+    if (guarded.guard.first === null) this.#from = this.#state.replies.places;
+    this.#binds.repeat(batch);
+    return this.#run(batch, message, guarded, undoable ? portals : null);
   }
 
   /** A Query is carried. @returns the bytes to send in its place */
   query(statements: readonly CarriedStatement[]): Buffer {
     this.used = true;
-    this.#atHand = true;
+    this.atHand.wait();
     this.#from = this.#state.replies.places;
-    this.#carried = { statements, next: 0 };
+    this.#carried = new CarriedString(statements);
     return this.#carryOn(this.#carried);
   }
 
@@ -275,9 +175,9 @@ export class Guarding {
   copyDone(message: Buffer): Buffer | null {
     const current = this.#current;
     if (current === null) return null;
-    this.#atHand = true;
+    this.atHand.wait();
     const batch: Batch = { bytes: [Buffer.from(message)], replies: [] };
-    this.#countAgain(batch, current);
+    current.countAgain(batch);
     return this.#push(batch);
   }
 
@@ -287,7 +187,7 @@ export class Guarding {
    */
   copyGivenUp(): boolean {
     if (this.#current === null) return false;
-    this.#atHand = true;
+    this.atHand.wait();
     return true;
   }
 
@@ -296,45 +196,24 @@ export class Guarding {
     return this.#current !== null;
   }
 
-  #begin(
+  /** Sends an Execute, `message`, among what counts it. @param portals those to make again when it has been undone; null: it cannot be undone */
+  #run(
     batch: Batch,
-    guard: Guard,
-    execution: Execution | null,
-    /** The portals to make again when it has been undone; null: it cannot be undone. */
+    message: Buffer,
+    { guard, execution, changes }: Guarded,
     portals: readonly string[] | null,
-    inBlock: boolean,
-  ): void {
-    const undoable = portals !== null;
+  ): Buffer {
     this.used = true;
-    this.#atHand = true;
-    this.#current = {
-      guard,
-      execution,
-      counted: 0,
-      countedAgain: false,
-      takesData: false,
-      counts: [[], []],
-      savepoint: undoable && inBlock,
-      portals: portals ?? [],
-      undoable,
-      withheld: [],
-      withheldBytes: 0,
-      ending: null,
-    };
-    for (const { name, sql } of [guard.before, guard.after]) {
-      if (this.#prepared.has(name)) continue;
-      prepareCount(batch, name, sql);
-      this.#prepared.add(name);
-    }
-    if (this.#current.savepoint) savepoint(batch);
-    count(batch, guard.before.name);
-  }
-
-  #countAgain(batch: Batch, current: Current | null): void {
-    if (current === null) return;
-    current.countedAgain = true;
-    count(batch, current.guard.after.name);
-    batch.bytes.push(FLUSH);
+    this.atHand.wait();
+    const current = new CountedExecution(guard, execution, portals, this.#state.status === 'T');
+    this.#current = current;
+    current.begin(batch, this.#prepared);
+    batch.bytes.push(message);
+    batch.replies.push(
+      reply(current.undoable ? 'preview_execute' : 'guarded_execute', { execution, changes }),
+    );
+    current.executed(batch);
+    return this.#push(batch);
   }
 
   #mayBeUndone({ preview, copyIn }: Guard): boolean {
@@ -350,32 +229,22 @@ export class Guarding {
   }
 
   #send(bytes: Buffer): void {
-    this.#sent = true;
+    this.atHand.sent();
     this.#ports.toServer(bytes);
   }
 
   /** The string's statements up to the next one that is counted, or to its end. */
-  #carryOn(carried: Carried): Buffer {
+  #carryOn(carried: CarriedString): Buffer {
     const batch: Batch = { bytes: [], replies: [] };
-    for (;;) {
-      const statement = carried.statements[carried.next];
-      if (statement === undefined) break;
-      carried.next += 1;
-      const { guard, execution, changes } = statement;
-      if (guard === null) {
-        carry(batch, statement.text);
-        // Nothing of Holdfast's stays prepared behind DEALLOCATE ALL.
-        for (const change of changes) this.#nameChanged(change);
-        const last = carried.next === carried.statements.length;
-        batch.bytes.push(CARRIED_EXECUTE);
-        batch.replies.push(reply(last ? 'carried_last' : 'carried_execute', { execution, changes }));
-        continue;
-      }
+    const next = carried.carryOn(batch, (change) => {
+      this.#nameChanged(change);
+    });
+    if (next !== null) {
+      const { statement, guard } = next;
       const others = this.#push(batch);
-      return Buffer.concat([
-        others,
-        this.#afterAsking(guard, execution, changes, () => this.#carryGuarded(carried, statement, guard)),
-      ]);
+      const guarded = { guard, execution: statement.execution, changes: statement.changes };
+      const begun = this.#afterAsking(guarded, () => this.#carryGuarded(carried, statement.text, guarded));
+      return Buffer.concat([others, begun]);
     }
     endCarrying(batch);
     batch.bytes.push(SYNC);
@@ -386,19 +255,12 @@ export class Guarding {
     return bytes;
   }
 
-  #carryGuarded(carried: Carried, { execution, changes, text }: CarriedStatement, guard: Guard): Buffer {
+  #carryGuarded(carried: CarriedString, text: Buffer, guarded: Guarded): Buffer {
     const batch: Batch = { bytes: [], replies: [] };
-    const inBlock = this.#state.status === 'T';
     // What a string has begun already is undone with it, so only a statement that is all of it can be asked about again.
-    const undoable =
-      this.#mayBeUndone(guard) && this.#state.executed === 0 && carried.statements.length === 1;
+    const undoable = this.#mayBeUndone(guarded.guard) && this.#state.executed === 0 && carried.single;
     carry(batch, text, undoable ? 'preview_describe' : 'carried_describe');
-    this.#begin(batch, guard, execution, undoable ? [] : null, inBlock);
-    batch.bytes.push(CARRIED_EXECUTE);
-    batch.replies.push(reply(undoable ? 'preview_execute' : 'guarded_execute', { execution, changes }));
-    if (guard.copyIn) batch.bytes.push(FLUSH);
-    else this.#countAgain(batch, this.#current);
-    return this.#push(batch);
+    return this.#run(batch, CARRIED_EXECUTE, guarded, undoable ? [] : null);
   }
 
   #nameChanged(change: Reply['changes'][number]): void {
@@ -410,15 +272,10 @@ export class Guarding {
   // ---------------------------------------------------------------- questions
 
   /** What begins an execution, behind what is asked before it. @returns the bytes to send now */
-  #afterAsking(
-    { first }: Guard,
-    execution: Execution | null,
-    changes: Reply['changes'],
-    start: () => Buffer,
-  ): Buffer {
+  #afterAsking({ guard: { first }, execution, changes }: Guarded, start: () => Buffer): Buffer {
     if (first === null) return start();
     this.used = true;
-    this.#atHand = true;
+    this.atHand.wait();
     if (this.#carried === null) this.#from = this.#state.replies.places;
     this.#prelude = { execution, changes, start };
     return this.#ask(first, (answer) => {
@@ -426,20 +283,9 @@ export class Guarding {
     });
   }
 
-  #ask<Next>({ questions, limit, then }: Asking<Next>, next: (answer: Next) => void): Buffer {
+  #ask<Next>(asking: Asking<Next>, next: (answer: Next) => void): Buffer {
     const batch: Batch = { bytes: [], replies: [] };
-    for (const question of questions) ask(batch, question);
-    batch.bytes.push(FLUSH);
-    this.#asked = {
-      limit,
-      questions: questions.length,
-      answers: questions.map(() => []),
-      complete: 0,
-      bytes: 0,
-      then: (answers) => {
-        next(then(answers));
-      },
-    };
+    this.questions.ask(batch, asking, next);
     return this.#push(batch);
   }
 
@@ -473,23 +319,6 @@ export class Guarding {
     this.#skipped(prelude.execution);
   }
 
-  answerRow(bytes: Buffer, start: number, end: number): void {
-    const asked = this.#asked;
-    if (asked === null) return;
-    asked.bytes += end - start;
-    if (asked.bytes <= asked.limit) asked.answers[asked.complete]?.push(textColumns(bytes, start, end));
-    else asked.answers.length = 0;
-  }
-
-  answerDone(): void {
-    const asked = this.#asked;
-    if (asked === null) return;
-    asked.complete += 1;
-    if (asked.complete < asked.questions) return;
-    this.#asked = null;
-    asked.then(asked.bytes > asked.limit ? null : asked.answers);
-  }
-
   /** What the gate did not know may be known now. */
   resume(): void {
     const again = this.#again;
@@ -503,31 +332,27 @@ export class Guarding {
   copying(): void {
     if (this.#current === null) return;
     this.#current.takesData = true;
-    this.#consumed();
+    this.atHand.seenTo();
   }
 
   row(bytes: Buffer, start: number, end: number): void {
-    const current = this.#current;
-    if (current === null) return;
-    current.counts[current.counted === 0 ? 0 : 1].push(textColumns(bytes, start, end));
+    this.#current?.row(bytes, start, end);
   }
 
   /** A message of the execution's is kept from the client. `ending`: it was the last of it. */
   withhold(message: Buffer, ending: Ending | null): void {
     const current = this.#current;
     if (current === null) return;
-    current.withheldBytes += message.length;
-    if (current.withheldBytes > WITHHELD_LIMIT) current.withheld = [];
-    else current.withheld.push(Buffer.from(message));
+    current.withhold(message);
     if (ending === null) return;
-    current.ending = ending;
+    current.end(ending);
     if (current.countedAgain) return;
     // What is asked now would stand in the midst of the client's data.
     if (current.takesData)
       throw new ProtocolViolation('the server ended a COPY before its data was complete');
     // A COPY that took no data from the client.
     const batch: Batch = { bytes: [], replies: [] };
-    this.#countAgain(batch, current);
+    current.countAgain(batch);
     this.#send(this.#push(batch));
   }
 
@@ -540,18 +365,16 @@ export class Guarding {
   countDone(): void {
     const current = this.#current;
     if (current === null) return;
-    current.counted = current.counted === 0 ? 1 : 2;
-    if (current.counted === 2 && current.ending !== null) this.#decide(current, current.ending);
-  }
-
-  #decide(current: Current, ending: Ending): void {
-    const [before, after] = current.counts as readonly [Counts, Counts];
+    current.countDone();
+    const ending = current.complete;
+    if (ending === null) return;
+    const [before, after] = current.counts;
     const { gate } = this.#ports;
     this.#judged(current, gate.counted(current.execution, ending, before, after, current.undoable));
   }
 
-  #judged(current: Current, answer: CountedAnswer): void {
-    if (answer.kind !== 'ask' && answer.kind !== 'wait') current.ending = null;
+  #judged(current: CountedExecution, answer: CountedAnswer): void {
+    if (answer.kind !== 'ask' && answer.kind !== 'wait') current.decided();
     switch (answer.kind) {
       case 'ask':
         this.#send(
@@ -566,10 +389,6 @@ export class Guarding {
         };
         return;
       case 'pass':
-        if (current.withheldBytes > WITHHELD_LIMIT) {
-          this.#refuse(tooMuchReturned());
-          return;
-        }
         this.#pass(current, answer.notice);
         return;
       case 'refuse':
@@ -581,17 +400,22 @@ export class Guarding {
     }
   }
 
-  #pass(current: Current, notice: Notice | null): void {
+  #pass(current: CountedExecution, notice: Notice | null): void {
+    const { withheld } = current;
+    if ('sqlstate' in withheld) {
+      this.#refuse(withheld);
+      return;
+    }
     this.#current = null;
     this.#uncommitted = true;
     const batch: Batch = { bytes: [], replies: [] };
     if (current.savepoint) keepSince(batch);
     if (batch.bytes.length > 0) this.#send(this.#push(batch));
     // A record of it waits to be written.
-    this.#sent = true;
+    this.atHand.sent();
     const carried = this.#carried;
-    const shown = [...(notice === null ? [] : [noticeResponse(notice)]), ...current.withheld];
-    if (carried !== null && carried.next === carried.statements.length) {
+    const shown = [...(notice === null ? [] : [noticeResponse(notice)]), ...withheld];
+    if (carried?.atEnd === true) {
       // Its rows may be seen now, that it succeeded not before it is committed.
       this.#lastOfString = shown.pop() ?? null;
     }
@@ -609,12 +433,11 @@ export class Guarding {
     this.#finish();
   }
 
-  #skipRest(carried: Carried): void {
-    for (const { execution } of carried.statements.slice(carried.next)) this.#skipped(execution);
-    carried.next = carried.statements.length;
+  #skipRest(carried: CarriedString): void {
+    for (const { execution } of carried.skipRest()) this.#skipped(execution);
   }
 
-  #endOfString(batch: Batch, carried: Carried): void {
+  #endOfString(batch: Batch, carried: CarriedString): void {
     this.#skipRest(carried);
     batch.bytes.push(SYNC);
     batch.replies.push(reply('carried_sync'));
@@ -624,7 +447,7 @@ export class Guarding {
     if (execution !== null) this.#ports.gate.ended(execution, { rows: null, sqlstate: null, skipped: true });
   }
 
-  #undo(current: Current): void {
+  #undo(current: CountedExecution): void {
     const batch: Batch = { bytes: [], replies: [] };
     if (current.savepoint) {
       undoSince(batch);
@@ -633,7 +456,7 @@ export class Guarding {
       batch.bytes.push(FAILING_EXECUTE, SYNC);
       batch.replies.push(reply('undo_execute'), reply('undo_sync'));
     }
-    this.#rebind = current.portals;
+    this.#binds.gone(current.portals);
     this.#send(this.#push(batch));
   }
 
@@ -642,8 +465,7 @@ export class Guarding {
     if (this.#carried === null) this.#state.executed -= 1;
     this.#current = null;
     this.#carried = null;
-    this.#atHand = false;
-    this.#resolved = true;
+    this.atHand.askAgain();
   }
 
   /** What belongs to counting failed on the server. @returns what the client gets in its place; null: the server's error */
@@ -651,14 +473,13 @@ export class Guarding {
     this.#prepared.clear();
     const fields = errorFields(bytes, start, end);
     const current = this.#current;
-    const asked = this.#asked !== null;
     // One that has not ended is skipped, and the gate hears that where its entry is taken off.
-    const ended = current !== null && current.ending !== null;
+    const ended = current?.undecided === true;
     return this.#ports.gate.uncounted(
       ended ? current.execution : null,
       fields.get('C') ?? 'XX000',
       fields.get('M') ?? '',
-      asked ? 'asking' : 'counting',
+      this.questions.open ? 'asking' : 'counting',
     );
   }
 
@@ -713,39 +534,22 @@ export class Guarding {
     if (!this.#underWay) return false;
     if (!items.some(({ place }) => place >= this.#from)) return true;
     const current = this.#current;
-    if (current !== null && current.execution !== null && current.ending !== null) {
+    if (current !== null && current.execution !== null && current.undecided) {
       const { sqlstate } = this.#ports.gate.unrecorded();
       this.#ports.gate.ended(current.execution, { rows: null, sqlstate, skipped: false });
     }
     if (this.#carried !== null) this.#skipRest(this.#carried);
-    this.#rebind = [];
+    this.#binds.gone([]);
     this.#finish();
     return false;
   }
 
   #finish(): void {
     this.#neverBegun();
-    this.#asked = null;
+    this.questions.drop();
     this.#again = null;
     this.#current = null;
     this.#carried = null;
-    this.#consumed();
+    this.atHand.seenTo();
   }
-
-  #consumed(): void {
-    if (!this.#atHand) return;
-    this.#atHand = false;
-    this.#done = true;
-    this.#resolved = true;
-  }
-}
-
-function tooMuchReturned(): Refusal {
-  return {
-    severity: 'ERROR',
-    sqlstate: '54000',
-    message: `holdfast: the statement returns more than the ${WITHHELD_LIMIT} bytes that can be kept back until what it changes is known`,
-    hint: 'Nothing was kept of it. Leave RETURNING out, or return less.',
-    routine: 'holdfast/row-limit',
-  };
 }

@@ -23,6 +23,8 @@ export class KeptBinds {
   #bytes = 0;
   /** There is a portal that cannot be made again. */
   #incomplete = false;
+  /** Portals that are gone, because something was undone: they are bound again before what comes next. */
+  #gone: readonly string[] = [];
 
   /** The client bound `portal` to `statement`. @param message the Bind; null: it is not kept */
   bound(portal: string, statement: string, message: Buffer | null): void {
@@ -55,6 +57,7 @@ export class KeptBinds {
     this.#binds.clear();
     this.#bytes = 0;
     this.#incomplete = false;
+    this.#gone = [];
   }
 
   /** Whether `portal` can be made again. */
@@ -67,13 +70,23 @@ export class KeptBinds {
     return this.#incomplete ? null : [...this.#binds.keys()];
   }
 
-  /** Has `portals` made again. */
-  repeat(batch: Batch, portals: readonly string[]): void {
-    for (const portal of portals) {
+  /** These are gone with what was undone. */
+  gone(portals: readonly string[]): void {
+    this.#gone = portals;
+  }
+
+  get someGone(): boolean {
+    return this.#gone.length > 0;
+  }
+
+  /** Has those that are gone made again. */
+  repeat(batch: Batch): void {
+    for (const portal of this.#gone) {
       const kept = this.#binds.get(portal);
       if (kept === undefined) continue;
       batch.bytes.push(close('P', portal), kept.message);
       batch.replies.push(reply('own_close'), reply('rebind'));
     }
+    this.#gone = [];
   }
 }

@@ -25,8 +25,8 @@ import { isSync } from './replies.js';
 import type { Reply } from './replies.js';
 import type { ServerMessages } from './server-stream.js';
 import type { ConversationState } from './state.js';
-import { KEPT_BACK, SERVER_ACTIONS } from './transitions.js';
-import type { ServerAction } from './transitions.js';
+import { KEPT_BACK, SERVER_ACTIONS } from './server-transitions.js';
+import type { ServerAction } from './server-transitions.js';
 
 export class Outcomes implements ServerMessages {
   readonly #state: ConversationState;
@@ -158,11 +158,11 @@ export class Outcomes implements ServerMessages {
         this.#guarding.countDone();
         return false;
       case 'answer_row':
-        this.#guarding.answerRow(bytes, start, end);
+        this.#guarding.questions.row(bytes, start, end);
         return false;
       case 'answer_done':
         this.#state.replies.shift();
-        this.#guarding.answerDone();
+        this.#guarding.questions.answered();
         return false;
       case 'count_error':
         this.#refusal = this.#guarding.countFailed(bytes, start, end);

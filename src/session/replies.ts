@@ -5,8 +5,8 @@
 import type { Refusal } from '../errors.js';
 import type { NameChange } from './names.js';
 import type { Execution, Meaning, PassedStatement } from './ports.js';
-import { SERVER_ACTIONS } from './transitions.js';
-import type { ReplyKind, ServerAction } from './transitions.js';
+import { SERVER_ACTIONS } from './server-transitions.js';
+import type { ReplyKind, ServerAction } from './server-transitions.js';
 
 export interface Reply {
   /** `end_copy` marks a CopyDone or CopyFail that the client sent before the server asked for data; it gets no reply. */

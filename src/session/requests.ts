@@ -36,8 +36,8 @@ import type { Execution, Meaning, MessageAnswer, StatementGate } from './ports.j
 import { FAILING_EXECUTE, FAILING_QUERY } from './provoked.js';
 import { reply } from './replies.js';
 import type { ConversationState } from './state.js';
-import { CLIENT_ACTIONS } from './transitions.js';
-import type { ClientAction } from './transitions.js';
+import { CLIENT_ACTIONS } from './client-transitions.js';
+import type { ClientAction } from './client-transitions.js';
 
 const NO_MESSAGE = Buffer.alloc(0);
 
@@ -88,7 +88,7 @@ export class Requests implements ClientMessages {
   }
 
   message(type: number, bytes: Buffer, start: number, end: number): Handled {
-    if (this.#guarding.takeDone()) return 'discard';
+    if (this.#guarding.atHand.takeDone()) return 'discard';
     const action = this.#action(type);
     switch (action) {
       case 'query':
@@ -265,7 +265,7 @@ export class Requests implements ClientMessages {
       const { guard, execution, changes, notice } = answer;
       for (const change of changes) this.#request(change, 'extended');
       const message = bytes.subarray(start - 5, end);
-      const begun = this.#guarding.execute(portal, message, { guard, execution }, changes);
+      const begun = this.#guarding.execute(portal, message, { guard, execution, changes });
       this.#state.executed += 1;
       if (notice !== null) this.#notices.notify(notice);
       return this.#begun(begun);

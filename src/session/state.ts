@@ -8,7 +8,7 @@ import type { TransactionStatus } from '../protocol/constants.js';
 import { Names } from './names.js';
 import type { Meaning } from './ports.js';
 import { ReplyQueue } from './replies.js';
-import type { ClientMode } from './transitions.js';
+import type { ClientMode } from './client-transitions.js';
 
 export class ConversationState {
   readonly replies = new ReplyQueue();

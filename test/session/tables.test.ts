@@ -6,8 +6,10 @@ import { Conversation } from '../../src/session/conversation.js';
 import { GREETING_TRANSITIONS, greet } from '../../src/session/greeting.js';
 import type { GreetingState } from '../../src/session/greeting.js';
 import { LOGIN_TRANSITIONS, Login } from '../../src/session/login.js';
-import { CLIENT_TRANSITIONS, SERVER_TRANSITIONS } from '../../src/session/transitions.js';
-import type { ClientMode, ReplyKind } from '../../src/session/transitions.js';
+import { CLIENT_TRANSITIONS } from '../../src/session/client-transitions.js';
+import type { ClientMode } from '../../src/session/client-transitions.js';
+import { SERVER_TRANSITIONS } from '../../src/session/server-transitions.js';
+import type { ReplyKind } from '../../src/session/server-transitions.js';
 import { backend, frontend, int32 } from './messages.js';
 import { ScriptedGate } from './scripted-gate.js';
 

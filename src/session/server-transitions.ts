@@ -1,138 +1,13 @@
 /**
- * What may come when, as tables. The compiler checks that every state has an
- * answer for every message; nothing about message order is decided elsewhere.
+ * What the server may send when, as a table: the row is the kind of reply that is due
+ * next.
  *
- * Client side: the row is the mode of the client's half of the conversation.
- * Server side: the row is the kind of reply that is due next.
+ * Law: the compiler checks that every kind of reply has an answer for every message;
+ * nothing about the order of the server's messages is decided elsewhere.
  */
-import { BACKEND, FRONTEND } from '../protocol/constants.js';
-import type { BackendName, FrontendName } from '../protocol/constants.js';
-
-/**
- * `ready`: messages are judged and forwarded. `skipping`: the server ignores all up
- * to the next Sync (ignore_till_sync in PostgreSQL's tcop/postgres.c), because an
- * extended-protocol message failed or was refused. `copying`: the server is in
- * copy-in (or copy-both) mode and reads CopyData. `copy_failed`: a COPY FROM STDIN of
- * the extended protocol failed after the client had sent a Sync within it. The server
- * may have ignored that Sync as part of the COPY, and skips to the next one, or may
- * have failed before it read it: only the next ReadyForQuery or Sync settles it.
- * `copy_stopped`: Holdfast sent CopyFail, because of a limit; the rest of the client's
- * data is dropped.
- */
-export type ClientMode = 'ready' | 'skipping' | 'copying' | 'copy_failed' | 'copy_stopped';
-
-export type ClientAction =
-  | 'query'
-  | 'parse'
-  | 'bind'
-  | 'describe'
-  | 'execute'
-  | 'close'
-  | 'sync'
-  | 'function_call'
-  | 'sync_in_copy'
-  /** The end of copy data that has been stopped: not forwarded, and the end of that mode. */
-  | 'discard_end'
-  /** Forwarded; no reply is due. */
-  | 'flush'
-  /** CopyData: forwarded as it arrives, without being collected. */
-  | 'stream'
-  | 'end_copy'
-  | 'discard'
-  | 'terminate'
-  | 'violation';
-
-export const CLIENT_TRANSITIONS: Readonly<Record<ClientMode, Readonly<Record<FrontendName, ClientAction>>>> =
-  {
-    ready: {
-      Query: 'query',
-      Parse: 'parse',
-      Bind: 'bind',
-      Describe: 'describe',
-      Execute: 'execute',
-      Close: 'close',
-      Sync: 'sync',
-      Flush: 'flush',
-      FunctionCall: 'function_call',
-      // Outside copy-in mode the server ignores these three: a COPY that failed may have left them under way.
-      CopyData: 'stream',
-      CopyDone: 'end_copy',
-      CopyFail: 'end_copy',
-      Terminate: 'terminate',
-      AuthenticationResponse: 'violation',
-    },
-    skipping: {
-      Query: 'discard',
-      Parse: 'discard',
-      Bind: 'discard',
-      Describe: 'discard',
-      Execute: 'discard',
-      Close: 'discard',
-      Sync: 'sync',
-      Flush: 'discard',
-      FunctionCall: 'discard',
-      CopyData: 'discard',
-      CopyDone: 'discard',
-      CopyFail: 'discard',
-      Terminate: 'terminate',
-      AuthenticationResponse: 'violation',
-    },
-    copying: {
-      CopyData: 'stream',
-      CopyDone: 'end_copy',
-      CopyFail: 'end_copy',
-      // "Ignore Flush/Sync for the convenience of client libraries that may send those after starting a COPY"
-      // (CopyGetData in commands/copyfromparse.c): such a Sync gets no reply, unless the COPY had failed before.
-      Sync: 'sync_in_copy',
-      Flush: 'flush',
-      Terminate: 'terminate',
-      // The server answers any other message with an error and drops it. Whether it still is in copy-in mode when
-      // the message arrives cannot be known here, so neither can whether it would run.
-      Query: 'violation',
-      Parse: 'violation',
-      Bind: 'violation',
-      Describe: 'violation',
-      Execute: 'violation',
-      Close: 'violation',
-      FunctionCall: 'violation',
-      AuthenticationResponse: 'violation',
-    },
-    copy_stopped: {
-      CopyData: 'discard',
-      CopyDone: 'discard_end',
-      CopyFail: 'discard_end',
-      Sync: 'sync',
-      Flush: 'flush',
-      Terminate: 'terminate',
-      // Not before the client has heard that its COPY failed.
-      Query: 'violation',
-      Parse: 'violation',
-      Bind: 'violation',
-      Describe: 'violation',
-      Execute: 'violation',
-      Close: 'violation',
-      FunctionCall: 'violation',
-      AuthenticationResponse: 'violation',
-    },
-    copy_failed: {
-      Sync: 'sync',
-      Flush: 'flush',
-      // Ignored by the server either way.
-      CopyData: 'stream',
-      CopyDone: 'end_copy',
-      CopyFail: 'end_copy',
-      Terminate: 'terminate',
-      // Whether it would run cannot be known, so neither can which reply is whose.
-      Query: 'violation',
-      Parse: 'violation',
-      Bind: 'violation',
-      Describe: 'violation',
-      Execute: 'violation',
-      Close: 'violation',
-      FunctionCall: 'violation',
-      AuthenticationResponse: 'violation',
-    },
-  };
+import { BACKEND } from '../protocol/constants.js';
+import type { BackendName } from '../protocol/constants.js';
+import { rowsByType } from './rows-by-type.js';
 
 /** What the server owes next. `nothing`: no request is outstanding. */
 export type ReplyKind =
@@ -411,23 +286,5 @@ export const KEPT_BACK: ReadonlySet<ServerAction | undefined> = new Set([
   'carried_ready',
 ] satisfies ServerAction[]);
 
-function byType<Name extends string, Action>(
-  row: Readonly<Record<Name, Action>>,
-  codes: Readonly<Record<Name, number>>,
-): readonly (Action | undefined)[] {
-  const actions: (Action | undefined)[] = new Array<Action | undefined>(256).fill(undefined);
-  for (const name of Object.keys(row) as Name[]) actions[codes[name]] = row[name];
-  return actions;
-}
-
-function rowsByType<Row extends string, Name extends string, Action>(
-  table: Readonly<Record<Row, Readonly<Record<Name, Action>>>>,
-  codes: Readonly<Record<Name, number>>,
-): Readonly<Record<Row, readonly (Action | undefined)[]>> {
-  const entries = (Object.keys(table) as Row[]).map((row) => [row, byType(table[row], codes)] as const);
-  return Object.fromEntries(entries) as unknown as Record<Row, readonly (Action | undefined)[]>;
-}
-
-/** The tables again, a row's actions indexed by the message's type byte; undefined for a byte that is no message type. */
-export const CLIENT_ACTIONS = rowsByType(CLIENT_TRANSITIONS, FRONTEND);
+/** The table again, a row's actions indexed by the message's type byte; undefined for a byte that is no message type. */
 export const SERVER_ACTIONS = rowsByType(SERVER_TRANSITIONS, BACKEND);
