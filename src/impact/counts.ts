@@ -66,12 +66,17 @@ const LASTING = `c.relpersistence OPERATOR(pg_catalog.<>) 't'`;
 const COUNTERS = 'c.oid, c.inserted, c.updated, c.deleted, c.relfilenode';
 
 /**
- * What tableOf() takes besides. The schema's name comes quoted where SQL needs that: the type knows it without a look-up
- * that would have to be made ready each time.
+ * What tableOf() takes besides. An estimate of 0 rows is one only of a table that has not grown since it was analysed:
+ * servers before version 14 say 0 of tables that never were. The bytes that no estimate was made of come as a number.
+ * The schema's name comes quoted where SQL needs that: the type knows it without a look-up that would have to be made
+ * ready each time.
  */
 const DETAILS = `c.relnamespace::pg_catalog.regnamespace::pg_catalog.text, c.relname, c.relpersistence,
   c.reltuples, pg_catalog.pg_stat_get_live_tuples(c.oid),
-  CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 0 THEN NULL ELSE pg_catalog.pg_relation_size(c.oid) END`;
+  CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 0 THEN NULL
+    WHEN c.reltuples OPERATOR(pg_catalog.<) 0 THEN pg_catalog.pg_relation_size(c.oid)
+    ELSE GREATEST(0, pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.-)
+      (c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8)) END`;
 
 /**
  * Asked once for the tables that are listed, not in each row: the planner would take that for so much work with thousands
@@ -87,7 +92,7 @@ const DEFERRED = `(SELECT pg_catalog.json_agg(g.tgrelid) FROM pg_catalog.pg_trig
  * Each counter is read once: functions that are volatile stay in the sub-select.
  * FirstNormalObjectId (access/transam.h): what has a smaller oid came with the server. An index finds the others.
  */
-const TABLES = `FROM (SELECT c.oid, c.relnamespace, c.relname, c.relpersistence, c.reltuples, c.relfilenode,
+const TABLES = `FROM (SELECT c.oid, c.relnamespace, c.relname, c.relpersistence, c.reltuples, c.relpages, c.relfilenode,
     pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
     pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated,
     pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
@@ -175,7 +180,7 @@ function countersOf([oid, inserted, updated, deleted, file]: readonly unknown[])
 }
 
 function tableOf(values: readonly unknown[], deferred: ReadonlySet<unknown>): CountedTable {
-  const [oid, inserted, updated, deleted, file, schema, name, persistence, analysed, live, size] = values;
+  const [oid, inserted, updated, deleted, file, schema, name, persistence, analysed, live, unseen] = values;
   return {
     oid: word(oid),
     inserted: count(inserted),
@@ -185,15 +190,15 @@ function tableOf(values: readonly unknown[], deferred: ReadonlySet<unknown>): Co
     schema: unquoted(word(schema)),
     name: word(name),
     temporary: word(persistence) === 't',
-    rows: rowsOf(Number(analysed), Number(live), size),
+    rows: rowsOf(Number(analysed), Number(live), unseen),
     deferred: deferred.has(oid),
   };
 }
 
-/** Of a table that nobody has analysed and that is not empty, nothing is known; its size says so. */
-function rowsOf(analysed: number, live: number, size: unknown): number | null {
+/** Of a table that nobody has analysed and that is not empty, nothing is known: it has bytes that no estimate was made of. */
+function rowsOf(analysed: number, live: number, unseen: unknown): number | null {
   if (analysed > 0 || live > 0) return Math.round(Math.max(analysed, live));
-  return size === 0 ? 0 : null;
+  return unseen === 0 ? 0 : null;
 }
 
 /** A name as quote_identifier has written it. */

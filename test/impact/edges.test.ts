@@ -49,6 +49,34 @@ describe('with limits for statement and transaction', () => {
     await ground.close();
   });
 
+  test('a table that was empty when it was analysed may be dropped, one that has grown unseen may not', async () => {
+    for (const [name, before, after, answer] of [
+      ['never_analysed', '', '', /unknown number of rows/],
+      ['analysed_empty', 'ANALYZE analysed_empty', '', undefined],
+      [
+        'grown_since',
+        'ANALYZE grown_since',
+        'BEGIN; INSERT INTO grown_since SELECT generate_series(1, 5000); ROLLBACK',
+        /unknown number of rows/,
+      ],
+    ] as const) {
+      await withClient(async (client) => {
+        await client.query(`CREATE TABLE ${name} (id int)`);
+        // Bytes without rows: what was inserted is rolled back.
+        await client.query(`BEGIN; INSERT INTO ${name} VALUES (1); ROLLBACK`);
+        if (before) await client.query(before);
+        if (after) await client.query(after);
+        await client.query(`ALTER TABLE ${name} OWNER TO "${ground.user.name}"`);
+      }, ground.database.name);
+      const client = await ground.login();
+      await say(client, simple(`DROP TABLE ${name}`));
+      client.close();
+      const said = client.errors.map((one) => one.message).join();
+      if (answer) expect(said).toMatch(answer);
+      else expect(said).toBe('');
+    }
+  });
+
   for (const [protocol, messages] of Object.entries({ simple, extended })) {
     test(`${protocol}: COPY FROM STDIN is counted when its data are complete`, async () => {
       const run = async (rows: number, from: number) => {
