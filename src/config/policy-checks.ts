@@ -24,6 +24,7 @@ export function crossProblems(source: YamlSource): Problem[] {
     ...duplicates(source, 'approvers', approvers, 'approver'),
     ...unreachable(source, roles),
     ...holds(source, roles, approvers),
+    ...undos(source, roles),
     ...approverProblems(source, approvers),
     ...sessionValues(source, roles),
   ];
@@ -134,24 +135,7 @@ function holds(source: YamlSource, roles: readonly Entry[], approvers: readonly 
   return roles.flatMap((role, at) => {
     const hold = role['hold'];
     const groups = strings(field(hold, 'approvers'));
-    const problems = [];
-    if (role['undo'] !== undefined && hold === undefined)
-      problems.push(
-        source.problem(
-          ['roles', at, 'undo'],
-          'old rows are kept of what was approved, and the role has no "hold" setting, which says who approves',
-        ),
-      );
-    if (role['undo'] !== undefined)
-      for (const [rule, setting] of Object.entries(mapping(role['rules'])))
-        if (field(setting, 'preview') === 'estimate')
-          problems.push(
-            source.problem(
-              ['roles', at, 'rules', rule, 'preview'],
-              'which old rows are to be kept is known when the statement has been tried: "undo" goes with preview: measure',
-            ),
-          );
-    const unknown = groups.flatMap((group, index) =>
+    const problems = groups.flatMap((group, index) =>
       membersOf([group], approvers) > 0
         ? []
         : [
@@ -161,10 +145,9 @@ function holds(source: YamlSource, roles: readonly Entry[], approvers: readonly 
             ),
           ],
     );
-    problems.push(...unknown);
     const wanted = field(hold, 'approvals') ?? 1;
     const members = membersOf(groups, approvers);
-    if (unknown.length === 0 && groups.length > 0 && typeof wanted === 'number' && wanted > members) {
+    if (problems.length === 0 && groups.length > 0 && typeof wanted === 'number' && wanted > members) {
       problems.push(
         source.problem(
           ['roles', at, 'hold', 'approvals'],
@@ -173,6 +156,32 @@ function holds(source: YamlSource, roles: readonly Entry[], approvers: readonly 
       );
     }
     return problems;
+  });
+}
+
+/** Old rows are kept of what was approved, and known from what was tried. */
+function undos(source: YamlSource, roles: readonly Entry[]): Problem[] {
+  return roles.flatMap((role, at) => {
+    if (role['undo'] === undefined) return [];
+    const problems = Object.entries(mapping(role['rules'])).flatMap(([rule, setting]) =>
+      field(setting, 'preview') === 'estimate'
+        ? [
+            source.problem(
+              ['roles', at, 'rules', rule, 'preview'],
+              'which old rows are to be kept is known when the statement has been tried: "undo" goes with preview: measure',
+            ),
+          ]
+        : [],
+    );
+    return role['hold'] === undefined
+      ? [
+          ...problems,
+          source.problem(
+            ['roles', at, 'undo'],
+            'old rows are kept of what was approved, and the role has no "hold" setting, which says who approves',
+          ),
+        ]
+      : problems;
   });
 }
 

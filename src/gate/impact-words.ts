@@ -86,19 +86,26 @@ export function commitAlone(): Block {
   );
 }
 
-function impactBlock(message: string, hint: string): Block {
+function impactBlock(
+  message: string,
+  hint: string,
+  { rule, because }: { readonly rule: string; readonly because: string } = BY_ROW_LIMIT,
+): Block {
   return {
     refusal: (decision) => ({
       severity: 'ERROR',
       sqlstate: INSUFFICIENT_PRIVILEGE,
       message: `holdfast: ${message}`,
-      detail: `Decision ${decision}. Rule: row-limit (deny).`,
+      detail: `Decision ${decision}. ${because}`,
       hint,
-      routine: 'holdfast/row-limit',
+      routine: `holdfast/${rule}`,
     }),
-    match: { rule: 'row-limit', action: 'deny', message, hint, offset: null },
+    match: { rule, action: 'deny', message, hint, offset: null },
   };
 }
+
+const BY_ROW_LIMIT = { rule: 'row-limit', because: 'Rule: row-limit (deny).' };
+const BY_UNDO = { rule: 'undo', because: 'The role has undo: capture.' };
 
 export function impactWarning(decisive: Match, decision: string): Notice {
   return {
@@ -134,7 +141,7 @@ export function notKept(why: string, decision: string): Refusal {
     severity: 'ERROR',
     sqlstate: INSUFFICIENT_PRIVILEGE,
     message: 'holdfast: the old rows of what this statement changes cannot be kept, so it was rolled back',
-    detail: `The reason: ${why}. Decision ${decision}. The role has undo: capture.`,
+    detail: `The reason: ${why}. Decision ${decision}. ${BY_UNDO.because}`,
     hint: 'Send it by itself, outside of a transaction block, or in one of isolation level REPEATABLE READ. Else it needs a role without undo: capture.',
     routine: 'holdfast/undo',
   };
@@ -142,20 +149,11 @@ export function notKept(why: string, decision: string): Refusal {
 
 /** A string of several statements, for a role whose old rows are kept. */
 export function undoAlone(): Block {
-  const message =
-    'the old rows of what needs approval are kept, and of a string of several statements they cannot be';
-  const hint = 'Send each statement by itself.';
-  return {
-    refusal: (decision) => ({
-      severity: 'ERROR',
-      sqlstate: INSUFFICIENT_PRIVILEGE,
-      message: `holdfast: ${message}`,
-      detail: `Decision ${decision}. The role has undo: capture.`,
-      hint,
-      routine: 'holdfast/undo',
-    }),
-    match: { rule: 'undo', action: 'deny', message, hint, offset: null },
-  };
+  return impactBlock(
+    'the old rows of what needs approval are kept, and of a string of several statements they cannot be',
+    'Send each statement by itself.',
+    BY_UNDO,
+  );
 }
 
 /** The server's own failure to show the rows that are to be kept. */
@@ -164,7 +162,7 @@ export function notShown(sqlstate: string, message: string): Refusal {
     severity: 'ERROR',
     sqlstate,
     message: `holdfast: the old rows of what this statement changes cannot be kept, so it was rolled back: ${message}`,
-    hint: 'Holdfast reads them as the session itself, in its transaction. The role has undo: capture.',
+    hint: `Holdfast reads them as the session itself, in its transaction. ${BY_UNDO.because}`,
     routine: 'holdfast/undo',
   };
 }

@@ -180,13 +180,9 @@ function countersOf([oid, inserted, updated, deleted, file]: readonly unknown[])
 }
 
 function tableOf(values: readonly unknown[], deferred: ReadonlySet<unknown>): CountedTable {
-  const [oid, inserted, updated, deleted, file, schema, name, persistence, analysed, live, unseen] = values;
+  const [oid, , , , , schema, name, persistence, analysed, live, unseen] = values;
   return {
-    oid: word(oid),
-    inserted: count(inserted),
-    updated: count(updated),
-    deleted: count(deleted),
-    file: word(file),
+    ...countersOf(values),
     schema: unquoted(word(schema)),
     name: word(name),
     temporary: word(persistence) === 't',

@@ -43,6 +43,18 @@ export type ClientAction =
   | 'terminate'
   | 'violation';
 
+/** What can be nothing but a mistake while copy data is due. */
+const NOTHING_ELSE = {
+  Query: 'violation',
+  Parse: 'violation',
+  Bind: 'violation',
+  Describe: 'violation',
+  Execute: 'violation',
+  Close: 'violation',
+  FunctionCall: 'violation',
+  AuthenticationResponse: 'violation',
+} as const;
+
 export const CLIENT_TRANSITIONS: Readonly<Record<ClientMode, Readonly<Record<FrontendName, ClientAction>>>> =
   {
     ready: {
@@ -89,14 +101,7 @@ export const CLIENT_TRANSITIONS: Readonly<Record<ClientMode, Readonly<Record<Fro
       Terminate: 'terminate',
       // The server answers any other message with an error and drops it. Whether it still is in copy-in mode when
       // the message arrives cannot be known here, so neither can whether it would run.
-      Query: 'violation',
-      Parse: 'violation',
-      Bind: 'violation',
-      Describe: 'violation',
-      Execute: 'violation',
-      Close: 'violation',
-      FunctionCall: 'violation',
-      AuthenticationResponse: 'violation',
+      ...NOTHING_ELSE,
     },
     copy_stopped: {
       CopyData: 'discard',
@@ -106,14 +111,7 @@ export const CLIENT_TRANSITIONS: Readonly<Record<ClientMode, Readonly<Record<Fro
       Flush: 'flush',
       Terminate: 'terminate',
       // Not before the client has heard that its COPY failed.
-      Query: 'violation',
-      Parse: 'violation',
-      Bind: 'violation',
-      Describe: 'violation',
-      Execute: 'violation',
-      Close: 'violation',
-      FunctionCall: 'violation',
-      AuthenticationResponse: 'violation',
+      ...NOTHING_ELSE,
     },
     copy_failed: {
       Sync: 'sync',
@@ -124,14 +122,7 @@ export const CLIENT_TRANSITIONS: Readonly<Record<ClientMode, Readonly<Record<Fro
       CopyFail: 'end_copy',
       Terminate: 'terminate',
       // Whether it would run cannot be known, so neither can which reply is whose.
-      Query: 'violation',
-      Parse: 'violation',
-      Bind: 'violation',
-      Describe: 'violation',
-      Execute: 'violation',
-      Close: 'violation',
-      FunctionCall: 'violation',
-      AuthenticationResponse: 'violation',
+      ...NOTHING_ELSE,
     },
   };
 

@@ -42,6 +42,7 @@ import type { ConversationState } from './state.js';
 const FLUSH = flush();
 const SYNC = sync();
 const NO_BYTES = Buffer.alloc(0);
+
 /** Something is asked before an execution, of which nothing has been sent yet. */
 interface Prelude {
   readonly execution: Execution | null;

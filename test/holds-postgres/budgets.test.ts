@@ -1,45 +1,16 @@
 /** Write budgets of two processes, as two stores of one schema: what is spent at one counts at the other, and a reset reaches both. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { BudgetKey, Spent } from '../../src/impact/budget.js';
 import { startMiddleman } from '../support/network.js';
-import { createDatabase, withClient } from '../support/postgres.js';
-import type { TestDatabase } from '../support/postgres.js';
-import { openStore } from './support.js';
+import { withClient } from '../support/postgres.js';
+import { sharedGround } from './support.js';
 import type { Opened } from './support.js';
 
 const HOUR: BudgetKey = { role: 'app', user: 'shop_app', windowMs: 3_600_000 };
 const OTHER: BudgetKey = { ...HOUR, user: 'svc_mail' };
 
-let database: TestDatabase;
-let schema = '';
-let schemas = 0;
-let opened: Opened[] = [];
-
-beforeAll(async () => {
-  database = await createDatabase('budgets_sharing');
-});
-
-beforeEach(() => {
-  schemas += 1;
-  schema = `budgets_${schemas.toString()}`;
-});
-
-afterEach(async () => {
-  for (const { store, errors } of opened.splice(0)) {
-    await store.close();
-    expect(errors).toEqual([]);
-  }
-});
-
-afterAll(async () => {
-  await database.drop();
-});
-
-async function open(url = database.url): Promise<Opened> {
-  const one = await openStore(url, schema);
-  opened = [...opened, one];
-  return one;
-}
+const ground = sharedGround('budgets_sharing', 'budgets');
+const open = (url?: string): Promise<Opened> => ground.open({}, url);
 
 function spend({ store: { budgets } }: Opened, rows: number, key = HOUR): void {
   budgets.counts.charge(key, { rows, statements: 1 }, budgets.now());
@@ -131,8 +102,8 @@ test('what has passed is removed', async () => {
   const a = await open();
   const rows = async (): Promise<unknown> => {
     const { rows: found } = await withClient(
-      (client) => client.query<{ user: string }>(`SELECT db_user AS user FROM ${schema}.budget`),
-      database.name,
+      (client) => client.query<{ user: string }>(`SELECT db_user AS user FROM ${ground.schema}.budget`),
+      ground.database.name,
     );
     return found.map(({ user }) => user);
   };
@@ -140,15 +111,15 @@ test('what has passed is removed', async () => {
   spend(a, 1, OTHER);
   await expect.poll(async () => ((await rows()) as string[]).length).toBe(2);
   await withClient(
-    (client) => client.query(`UPDATE ${schema}.budget SET expires_at = 1 WHERE db_user = 'svc_mail'`),
-    database.name,
+    (client) => client.query(`UPDATE ${ground.schema}.budget SET expires_at = 1 WHERE db_user = 'svc_mail'`),
+    ground.database.name,
   );
   await expect.poll(rows).toEqual(['shop_app']);
 });
 
 test('without the store each counts for itself, a reset says no, and afterwards they know all', async () => {
-  const middleman = await startMiddleman(database);
-  const url = new URL(database.url);
+  const middleman = await startMiddleman(ground.database);
+  const url = new URL(ground.database.url);
   url.hostname = middleman.host;
   url.port = middleman.port.toString();
   let away = false;

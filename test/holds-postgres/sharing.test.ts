@@ -3,7 +3,7 @@
  * who wins, and what a lost connection leaves behind.
  */
 import { readFileSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OPEN_STATES } from '../../src/holds/hold.js';
 import { HoldStoreUnavailable } from '../../src/holds/store.js';
 import { FAULT_POINTS } from '../../src/holds-postgres/faults.js';
@@ -11,47 +11,18 @@ import type { FaultPoint } from '../../src/holds-postgres/faults.js';
 import { DANA, KIM, LEE, request, sha256 } from '../holds/support.js';
 import { startMiddleman } from '../support/network.js';
 import type { Middleman } from '../support/network.js';
-import { createDatabase, withClient } from '../support/postgres.js';
-import type { TestDatabase } from '../support/postgres.js';
-import { openStore } from './support.js';
+import { withClient } from '../support/postgres.js';
+import { openStore, sharedGround } from './support.js';
 import type { Opened, Opening } from './support.js';
 
 const approve = { choice: 'approve', approver: DANA, reason: null } as const;
 const ticket = { style: 'ticket' } as const;
 
-let database: TestDatabase;
-let schema = '';
-let schemas = 0;
-let opened: Opened[] = [];
-
-beforeAll(async () => {
-  database = await createDatabase('holds_sharing');
-});
-
-beforeEach(() => {
-  schemas += 1;
-  schema = `shared_${schemas.toString()}`;
-});
-
-afterEach(async () => {
-  for (const { store, errors } of opened.splice(0)) {
-    await store.close();
-    expect(errors).toEqual([]);
-  }
-});
-
-afterAll(async () => {
-  await database.drop();
-});
-
-async function open(opening: Opening = {}, url = database.url): Promise<Opened> {
-  const one = await openStore(url, schema, opening);
-  opened = [...opened, one];
-  return one;
-}
+const ground = sharedGround('holds_sharing', 'shared');
+const open = (opening?: Opening, url?: string): Promise<Opened> => ground.open(opening, url);
 
 const rows = (sql: string): Promise<unknown[]> =>
-  withClient(async (client) => (await client.query<Record<string, unknown>>(sql)).rows, database.name);
+  withClient(async (client) => (await client.query<Record<string, unknown>>(sql)).rows, ground.database.name);
 
 describe('two processes', () => {
   test('a hold of one is approved at the other; each change was made at one of them', async () => {
@@ -149,10 +120,10 @@ describe('one-time codes', () => {
     await a.store.usedCodes.take(secret, 100);
     await a.store.usedCodes.take(sha256('another'), 100);
     await rows(
-      `UPDATE ${schema}.used_code SET used_at = used_at - 86400001 WHERE secret_sha256 = '${secret}'`,
+      `UPDATE ${ground.schema}.used_code SET used_at = used_at - 86400001 WHERE secret_sha256 = '${secret}'`,
     );
     await expect
-      .poll(() => rows(`SELECT secret_sha256 FROM ${schema}.used_code`))
+      .poll(() => rows(`SELECT secret_sha256 FROM ${ground.schema}.used_code`))
       .toEqual([{ secret_sha256: sha256('another') }]);
   });
 
@@ -175,7 +146,7 @@ describe('one-time codes', () => {
   );
 
   test('without the store none counts', async () => {
-    const middleman = await startMiddleman(database);
+    const middleman = await startMiddleman(ground.database);
     const a = await open({}, through(middleman));
     expect(await a.store.usedCodes.take(secret, 100)).toBe(true);
     await middleman.close();
@@ -186,8 +157,8 @@ describe('one-time codes', () => {
     const a = await open();
     await a.store.request(request({ subject: ticket }));
     await a.store.close();
-    await rows(`DROP TABLE ${schema}.used_code`);
-    await rows(`DELETE FROM ${schema}.migration WHERE version = 3`);
+    await rows(`DROP TABLE ${ground.schema}.used_code`);
+    await rows(`DELETE FROM ${ground.schema}.migration WHERE version = 3`);
     const b = await open();
     expect(await b.store.get('h1')).toMatchObject({ state: 'requested' });
     expect(await b.store.usedCodes.take(secret, 100)).toBe(true);
@@ -197,29 +168,29 @@ describe('one-time codes', () => {
 describe('the schema', () => {
   test('is made once by processes that start at one moment', async () => {
     await Promise.all(Array.from({ length: 5 }, () => open()));
-    expect(await rows(`SELECT version FROM ${schema}.migration ORDER BY version`)).toEqual([
+    expect(await rows(`SELECT version FROM ${ground.schema}.migration ORDER BY version`)).toEqual([
       { version: 1 },
       { version: 2 },
       { version: 3 },
     ]);
-    expect(await rows(`SELECT count(*)::int FROM ${schema}.process`)).toEqual([{ count: 5 }]);
+    expect(await rows(`SELECT count(*)::int FROM ${ground.schema}.process`)).toEqual([{ count: 5 }]);
   });
 
   test('of a later version is refused, at the start and while it runs', async () => {
     const a = await open();
-    await rows(`INSERT INTO ${schema}.migration (version) VALUES (99)`);
-    await expect(openStore(database.url, schema)).rejects.toThrow(
+    await rows(`INSERT INTO ${ground.schema}.migration (version) VALUES (99)`);
+    await expect(openStore(ground.database.url, ground.schema)).rejects.toThrow(
       'the schema of the shared holds has version 99, and this Holdfast knows none above 3: run a newer Holdfast',
     );
     await expect.poll(() => a.store.problem).toContain('version 99');
-    await rows(`DELETE FROM ${schema}.migration WHERE version = 99`);
+    await rows(`DELETE FROM ${ground.schema}.migration WHERE version = 99`);
     await expect.poll(() => a.store.problem).toBeNull();
   });
 
   test('is made by a user that has no more than the README gives it', async () => {
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
     const snippet = /```sql\n(CREATE ROLE holdfast_store[^`]+)```/.exec(readme)?.[1] ?? '';
-    const name = `${database.name}_own`;
+    const name = `${ground.database.name}_own`;
     const statements = snippet
       .replaceAll('holdfast_store', name)
       .replace(/DATABASE holdfast\b/g, `DATABASE ${name}`)
@@ -227,7 +198,7 @@ describe('the schema', () => {
       .filter((sql) => sql.trim() !== '');
     expect(statements).toHaveLength(3);
     for (const sql of statements) await withClient((client) => client.query(sql));
-    const url = new URL(database.url);
+    const url = new URL(ground.database.url);
     url.pathname = `/${name}`;
     url.username = name;
     url.password = 'change me';
@@ -241,10 +212,10 @@ describe('the schema', () => {
   });
 
   test('that cannot be reached is said without the password', async () => {
-    const url = new URL(database.url);
+    const url = new URL(ground.database.url);
     url.username = 'nobody';
     url.password = 's3cret';
-    const failed = await openStore(url.href, schema).catch((error: unknown) => String(error));
+    const failed = await openStore(url.href, ground.schema).catch((error: unknown) => String(error));
     expect(failed).toContain('password authentication failed');
     expect(failed).not.toContain('s3cret');
   });
@@ -314,7 +285,7 @@ describe('the connection is lost', () => {
     await a.store.request(request());
     await b.told('h1 requested elsewhere');
     await rows(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database.name}' AND application_name = 'holdfast'`,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${ground.database.name}' AND application_name = 'holdfast'`,
     );
     expect(await b.store.vote('h1', approve)).toMatchObject({ kind: 'changed' });
     await a.told('h1 approved elsewhere');
@@ -323,7 +294,7 @@ describe('the connection is lost', () => {
   });
 
   test('a lost answer to COMMIT, on the wire: not released here, and released in the store once', async () => {
-    const middleman = await startMiddleman(database);
+    const middleman = await startMiddleman(ground.database);
     let armed = false;
     middleman.onPassage = (passage) => {
       passage.near.prependListener('data', (bytes: Buffer) => {
@@ -348,7 +319,7 @@ describe('the connection is lost', () => {
   });
 
   test('for good: whoever waits is told at the deadline; the others withdraw it; a ticket lives on', async () => {
-    const middleman = await startMiddleman(database);
+    const middleman = await startMiddleman(ground.database);
     const a = await open({}, through(middleman));
     const b = await open();
     const asked = request({ id: 'ticket', subject: { ...ticket, sql: 'DROP TABLE t' } });
@@ -375,7 +346,7 @@ describe('the connection is lost', () => {
 });
 
 function through({ host, port }: Middleman): string {
-  const url = new URL(database.url);
+  const url = new URL(ground.database.url);
   url.hostname = host;
   url.port = port.toString();
   return url.href;

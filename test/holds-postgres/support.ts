@@ -1,11 +1,14 @@
 /** Shared holds in a database of a test's own: stores of one schema stand for processes. */
 import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import type { HoldLimits } from '../../src/holds/limits.js';
 import type { HoldChange } from '../../src/holds/store.js';
 import type { Faults } from '../../src/holds-postgres/faults.js';
 import { openSharedHolds } from '../../src/holds-postgres/store.js';
 import type { SharedHolds } from '../../src/holds-postgres/store.js';
 import type { Pace } from '../../src/holds-postgres/upkeep.js';
+import { createDatabase } from '../support/postgres.js';
+import type { TestDatabase } from '../support/postgres.js';
 
 /** So quick that a test need not wait for what happens by itself. */
 export const PACE: Pace = {
@@ -32,6 +35,52 @@ export interface Opened {
   readonly problems: (string | null)[];
   /** Resolves with the first change, from now or before, that is told like this. */
   told(line: string): Promise<HoldChange>;
+}
+
+/** Stores of one schema, a new schema for each test; what went wrong in them unheard fails the test that opened them. */
+export interface SharedGround {
+  readonly database: TestDatabase;
+  readonly schema: string;
+  open(opening?: Opening, url?: string): Promise<Opened>;
+}
+
+/** Registers the hooks that make the ground of a file's tests. */
+export function sharedGround(purpose: string, prefix: string): SharedGround {
+  let made: TestDatabase | null = null;
+  let schemas = 0;
+  const opened: Opened[] = [];
+  const database = (): TestDatabase => {
+    if (made === null) throw new Error('the database is made before the first test');
+    return made;
+  };
+  beforeAll(async () => {
+    made = await createDatabase(purpose);
+  });
+  beforeEach(() => {
+    schemas += 1;
+  });
+  afterEach(async () => {
+    for (const { store, errors } of opened.splice(0)) {
+      await store.close();
+      expect(errors).toEqual([]);
+    }
+  });
+  afterAll(async () => {
+    await database().drop();
+  });
+  return {
+    get database() {
+      return database();
+    },
+    get schema() {
+      return `${prefix}_${schemas.toString()}`;
+    },
+    async open(opening = {}, url = database().url) {
+      const one = await openStore(url, this.schema, opening);
+      opened.push(one);
+      return one;
+    },
+  };
 }
 
 /** Opens the shared holds as a process of its own would. */

@@ -35,7 +35,7 @@ import type { TestUser } from '../support/users.js';
 import { wireLogin } from '../support/wire.js';
 import type { WireClient } from '../support/wire.js';
 import { limitPolicy, say, simple } from './ground.js';
-import { catchesErrors, schema, schemaText, write, writeText } from './random-schema.js';
+import { catchesErrors, remakeText, schema, schemaText, write, writeText } from './random-schema.js';
 import type { RandomSchema, WriteText } from './random-schema.js';
 
 const CASES = Number(process.env['HOLDFAST_IMPACT_CASES'] ?? '100');
@@ -293,10 +293,7 @@ test(
         fc.array(transaction, { minLength: TRANSACTIONS, maxLength: TRANSACTIONS }),
         async (tables, transactions) => {
           const { sql, leaves } = schemaText(tables);
-          await watcher.query(`DROP SCHEMA public CASCADE; CREATE SCHEMA public;
-            GRANT ALL ON SCHEMA public TO "${user.name}"; ${sql}
-            GRANT ALL ON ALL TABLES IN SCHEMA public TO "${user.name}";
-            GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO "${user.name}"`);
+          await watcher.query(remakeText(sql, user.name));
           const client = await wireLogin({ port: holdfast.port, user: user.name, database: database.name });
           try {
             for (const one of transactions) {

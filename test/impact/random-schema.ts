@@ -70,6 +70,14 @@ function leavesOf(tables: RandomSchema): readonly string[] {
   ];
 }
 
+/** The schema in the place of whatever is there, for a user who may do everything with its tables. @param sql that of schemaText() */
+export function remakeText(sql: string, user: string): string {
+  return `DROP SCHEMA public CASCADE; CREATE SCHEMA public;
+    GRANT ALL ON SCHEMA public TO "${user}"; ${sql}
+    GRANT ALL ON ALL TABLES IN SCHEMA public TO "${user}";
+    GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO "${user}"`;
+}
+
 /** What makes the schema and its rows. `random`: the seed of the rows. */
 export function schemaText(tables: RandomSchema): {
   readonly sql: string;

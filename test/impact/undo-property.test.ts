@@ -27,7 +27,7 @@ import type { TestUser } from '../support/users.js';
 import { wireLogin } from '../support/wire.js';
 import type { WireClient } from '../support/wire.js';
 import { extended, say, simple } from './ground.js';
-import { schema, schemaText, write, writeText } from './random-schema.js';
+import { remakeText, schema, schemaText, write, writeText } from './random-schema.js';
 
 const CASES = Number(process.env['HOLDFAST_UNDO_CASES'] ?? '60');
 const SEED = Number(process.env['HOLDFAST_UNDO_SEED'] ?? Date.now() % 1_000_000_000);
@@ -113,10 +113,7 @@ test(
         fc.array(fc.tuple(write, fc.boolean()), { minLength: WRITES, maxLength: WRITES }),
         async (tables, writes) => {
           const { sql, leaves } = schemaText(tables);
-          await watcher.query(`DROP SCHEMA public CASCADE; CREATE SCHEMA public;
-            GRANT ALL ON SCHEMA public TO "${user.name}"; ${sql}
-            GRANT ALL ON ALL TABLES IN SCHEMA public TO "${user.name}";
-            GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO "${user.name}"`);
+          await watcher.query(remakeText(sql, user.name));
           const client = await wireLogin({ port: holdfast.port, user: user.name, database: database.name });
           try {
             for (const [one, byParts] of writes) {

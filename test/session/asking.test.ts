@@ -2,8 +2,8 @@
 import { describe, test } from 'vitest';
 import { transcript } from './transcript.js';
 
-/** Asked and opened, up to where the execution itself is sent. */
-const asked = (sql: string): string => `
+/** An Execute comes, and what is asked before it is sent. */
+const begun = (sql: string): string => `
   > Parse "" "${sql}"
   > Bind "" ""
   > Execute "" 0
@@ -14,6 +14,10 @@ const asked = (sql: string): string => `
   => Flush
   <= ParseComplete
   <= BindComplete
+`;
+/** Asked and opened, up to where the execution itself is sent. */
+const asked = (sql: string): string => `
+  ${begun(sql)}
   <= (asked yes)
   < ParseComplete
   < BindComplete
@@ -25,6 +29,22 @@ const asked = (sql: string): string => `
   => Execute ""
   => (count)
   => Flush
+`;
+/** Of a Query: asked, opened and carried, up to where it is counted. */
+const askedCarried = (sql: string): string => `
+  => (ask SELECT asked)
+  => Flush
+  <= (asked yes)
+  => (open)
+  => Flush
+  <= (opened)
+  => (carry "${sql}")
+  => (prepare)
+  => (count)
+  => Execute ""
+  => (count)
+  => Flush
+  <= (carried)
 `;
 const COUNTED = `
   <= (prepared)
@@ -49,16 +69,7 @@ describe('before it runs', () => {
 
   test('the answer is no: it never runs', () => {
     transcript(`
-      > Parse "" "UPDATE GUARD ASK"
-      > Bind "" ""
-      > Execute "" 0
-      > Sync
-      => Parse "" "UPDATE GUARD ASK"
-      => Bind "" ""
-      => (ask SELECT asked)
-      => Flush
-      <= ParseComplete
-      <= BindComplete
+      ${begun('UPDATE GUARD ASK')}
       <= (asked no)
       < ParseComplete
       < BindComplete
@@ -75,16 +86,7 @@ describe('before it runs', () => {
 
   test('the question fails: it never runs, and the next statement is asked about anew', () => {
     transcript(`
-      > Parse "" "UPDATE GUARD ASK"
-      > Bind "" ""
-      > Execute "" 0
-      > Sync
-      => Parse "" "UPDATE GUARD ASK"
-      => Bind "" ""
-      => (ask SELECT asked)
-      => Flush
-      <= ParseComplete
-      <= BindComplete
+      ${begun('UPDATE GUARD ASK')}
       <= ErrorResponse 42P01
       < ParseComplete
       < BindComplete
@@ -107,19 +109,7 @@ describe('before it runs', () => {
   test('of a Query: before anything of it is parsed', () => {
     transcript(`
       > Query "UPDATE GUARD ASK"
-      => (ask SELECT asked)
-      => Flush
-      <= (asked yes)
-      => (open)
-      => Flush
-      <= (opened)
-      => (carry "UPDATE GUARD ASK")
-      => (prepare)
-      => (count)
-      => Execute ""
-      => (count)
-      => Flush
-      <= (carried)
+      ${askedCarried('UPDATE GUARD ASK')}
       ${COUNTED}
       => (end)
       <= (ended)
@@ -155,16 +145,7 @@ describe('before it runs', () => {
 
   test('what could be undone is bound again behind what is asked', () => {
     transcript(`
-      > Parse "" "UPDATE GUARD PREVIEW UNDO ASK"
-      > Bind "" ""
-      > Execute "" 0
-      > Sync
-      => Parse "" "UPDATE GUARD PREVIEW UNDO ASK"
-      => Bind "" ""
-      => (ask SELECT asked)
-      => Flush
-      <= ParseComplete
-      <= BindComplete
+      ${begun('UPDATE GUARD PREVIEW UNDO ASK')}
       <= (asked yes)
       < ParseComplete
       < BindComplete
@@ -285,19 +266,7 @@ describe('when it has been counted', () => {
     transcript(`
       > Query "UPDATE GUARD ASK KEEP"
       > Query "SELECT 2"
-      => (ask SELECT asked)
-      => Flush
-      <= (asked yes)
-      => (open)
-      => Flush
-      <= (opened)
-      => (carry "UPDATE GUARD ASK KEEP")
-      => (prepare)
-      => (count)
-      => Execute ""
-      => (count)
-      => Flush
-      <= (carried)
+      ${askedCarried('UPDATE GUARD ASK KEEP')}
       ${COUNTED}
       => (read)
       => Flush
