@@ -20,6 +20,7 @@ import { Conversation } from '../session/conversation.js';
 import type { LoginResult } from '../session/login.js';
 import { CancelForwarding } from './cancel-forwarding.js';
 import type { ServerKey } from './cancel-forwarding.js';
+import { Gathering, writeTogether } from './gathering.js';
 import { Outgoing } from './outgoing.js';
 import { archiverReading } from './archiver-reader.js';
 import { catalogReading } from './catalog-reader.js';
@@ -61,6 +62,9 @@ export class SessionRelay {
   readonly #gate: SessionGate;
   readonly #conversation: Conversation;
   readonly #outgoing: Outgoing;
+  readonly #forClient = new Gathering((chunks) => {
+    this.#writeClient(chunks);
+  });
   readonly #cancels: CancelForwarding | null;
   readonly #reader = new ServerReader();
   /** Physical replication takes no SQL. */
@@ -123,7 +127,7 @@ export class SessionRelay {
           this.#outgoing.add(this.#clientBytesLast ? bytes : Buffer.from(bytes));
         },
         toClient: (bytes) => {
-          this.#writeClient(bytes);
+          this.#forClient.add(this.#upstreamBytesLast ? bytes : Buffer.from(bytes));
         },
         terminated: () => {
           this.#clientEnded = true;
@@ -134,6 +138,7 @@ export class SessionRelay {
           ports.requestEnded();
         },
         failed: (refusal) => {
+          this.#forClient.release();
           ports.close(refusal.message, refusal.sqlstate);
         },
       },
@@ -199,10 +204,14 @@ export class SessionRelay {
   /** Bytes of the server; `lasting`: they stay as they are after this returns. */
   receiveServer(bytes: Buffer, lasting: boolean): void {
     this.#upstreamBytesLast = lasting;
-    if (this.#reader.underWay) {
-      this.#answer(bytes);
-      return;
-    }
+    this.#forClient.gather();
+    if (this.#reader.underWay) this.#answer(bytes);
+    else this.#converse(bytes);
+    // As the server does with what comes before a Sync, unless it is much: each write wakes the client for nothing.
+    if (lasting || !this.#conversation.committing) this.#forClient.release();
+  }
+
+  #converse(bytes: Buffer): void {
     this.#conversation.receiveServer(bytes);
     // What was counted may have led to bytes for the server.
     if (this.#conversation.takeSent()) this.#afterClient();
@@ -251,6 +260,7 @@ export class SessionRelay {
 
   /** The session has ended. */
   stop(): void {
+    this.#forClient.release();
     this.#gate.leaveHold('client_gone');
     this.#gate.stop();
     this.#reader.stop();
@@ -324,26 +334,16 @@ export class SessionRelay {
 
   #writeUpstream(chunks: readonly Buffer[]): void {
     const socket = this.#upstream;
-    if (socket.destroyed || socket.writableEnded) return;
-    let flowing = true;
-    if (chunks.length === 1 && chunks[0] !== undefined) {
-      flowing = socket.write(chunks[0]);
-    } else {
-      socket.cork();
-      for (const chunk of chunks) flowing = socket.write(chunk);
-      socket.uncork();
-    }
-    if (!flowing) {
-      this.#upstreamBlocked = true;
-      this.#steerClient();
-    }
+    if (socket.destroyed || socket.writableEnded || writeTogether(socket, chunks)) return;
+    this.#upstreamBlocked = true;
+    this.#steerClient();
   }
 
-  #writeClient(bytes: Buffer): void {
+  #writeClient(chunks: readonly Buffer[]): void {
     const client = this.#client;
     if (client.destroyed || client.writableEnded) return;
     // A client that does not read must not make Holdfast store what the server sends.
-    if (!client.write(this.#upstreamBytesLast ? bytes : Buffer.from(bytes))) this.#upstream.pause();
+    if (!writeTogether(client, chunks)) this.#upstream.pause();
   }
 
   /** Reads the client, or not: it is paused while its bytes could only be stored. */

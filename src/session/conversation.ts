@@ -86,6 +86,11 @@ export class Conversation {
     return this.#state.executed;
   }
 
+  /** How often the server has reported that it is idle outside a transaction. */
+  get idles(): number {
+    return this.#state.idles;
+  }
+
   /** The gate has not yet answered for a message. */
   get waiting(): boolean {
     return this.#client.waiting;
@@ -104,6 +109,11 @@ export class Conversation {
   /** The message at hand waits for what it does to be counted. */
   get counting(): boolean {
     return this.#guarding.atHand.waiting;
+  }
+
+  /** What was counted is about to be committed, or the statement of a block to be done: its Sync has been asked for. */
+  get committing(): boolean {
+    return this.#guarding.uncommitted && this.#state.replies.groupOutstanding;
   }
 
   /** The server itself has told the client why it ends the connection (a FATAL error). */
