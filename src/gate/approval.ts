@@ -110,11 +110,13 @@ export class Approval {
     record: JudgedStatementRecord,
     sql: string,
   ): Guard | null {
-    if (measuring === null) return null;
+    if (measuring === null) {
+      this.#impact.passes(record.facts);
+      return null;
+    }
     const measured = released?.hold.subject.measured ?? null;
     const approved = measured?.by === 'preview' ? measured.tables : released === null ? null : 'unmeasured';
     const hold = released?.hold.id ?? null;
-    const { status } = this.#connection.transaction();
-    return this.#impact.guard(measuring, run, { record, sql, trial: tried, approved, hold }, status);
+    return this.#impact.guard(measuring, run, { record, sql, trial: tried, approved, hold });
   }
 }

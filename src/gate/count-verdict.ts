@@ -93,7 +93,7 @@ export class CountVerdict {
   /** What the rules say of what was counted, and whether it may be committed at all without people. */
   #matches({ impact, transaction, ofOneStatement, approved, record }: CountedRun): readonly Match[] {
     const { role } = this.#role.scope;
-    const subject = subjectOf(record.facts, record.operation);
+    const subject = (): string => subjectOf(record.facts, record.operation);
     const all = judgeImpact(role, {
       subject,
       role: role.name,
@@ -105,7 +105,7 @@ export class CountVerdict {
     if (approved === null) return strictestFirst(all);
     if (approved === 'unmeasured' || within(impact, approved, toleranceOf(role)))
       return strictestFirst(all.filter(({ action }) => action !== 'hold'));
-    return strictestFirst([exceeds(subject), ...all]);
+    return strictestFirst([exceeds(subject()), ...all]);
   }
 
   #word(decisive: Match | null, { trial, undoable }: CountedRun): Word {

@@ -171,7 +171,10 @@ export class SessionGate implements StatementGate {
       changes,
     }));
     const notice = released?.notice ?? this.#warning(judged);
-    if (measured.every((one) => one === null)) return { kind: 'pass', statements, notice };
+    if (measured.every((one) => one === null)) {
+      for (const { facts } of judged.statements) this.#impact.passes(facts);
+      return { kind: 'pass', statements, notice };
+    }
     const carried = carriedStatements(bytes, start, end, judged).map((text, index) => {
       const run = runs[index];
       const measuring = measured[index] ?? null;
@@ -335,6 +338,7 @@ export class SessionGate implements StatementGate {
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
     const execution = this.#recorder.decision(record, 'function_call', null, startedAt);
+    this.#impact.passes(null);
     return { kind: 'pass', execution, changes: NO_CHANGES, meaning: null, notice: null };
   }
 
@@ -455,6 +459,7 @@ export class SessionGate implements StatementGate {
   parameter(name: string, value: string): Refusal | null {
     this.#lexer.parameter(name, value);
     this.#holds.parameter(name, value);
+    this.#impact.parameter(name, value);
     const lost = name === 'default_transaction_read_only' && value !== 'on';
     return lost && this.#backstop && this.#role.scope.role.access === 'read' && !this.#role.observing
       ? backstopGone()

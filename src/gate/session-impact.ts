@@ -11,7 +11,7 @@
  */
 import type { Refusal } from '../errors.js';
 import { readingsOf } from '../impact/counts.js';
-import type { Scope } from '../impact/counts.js';
+import type { Counters, Reading, Scope } from '../impact/counts.js';
 import { ImpactError } from '../impact/impact-error.js';
 import { changed, impactOf, sum, total } from '../impact/impact.js';
 import type { Impact, Tag } from '../impact/impact.js';
@@ -22,7 +22,7 @@ import type { TransactionStatus } from '../protocol/constants.js';
 import type { CountedAnswer, Counts, Ending, Execution, Guard } from '../session/ports.js';
 import type { StatementFacts } from '../sql/facts.js';
 import type { Block } from './blocks.js';
-import { COUNTS } from './count-queries.js';
+import { countQueriesFor } from './count-queries.js';
 import { CountVerdict } from './count-verdict.js';
 import type { ApprovedOf, Verdict } from './count-verdict.js';
 import { CountedTransaction } from './counted-transaction.js';
@@ -37,8 +37,10 @@ import {
   unmeasured,
 } from './impact-words.js';
 import type { JudgedStatementRecord, JudgedText } from './judged-text.js';
+import { KnownCounters } from './known-counters.js';
 import type { Recorder, Run } from './recorder.js';
 import type { SessionRole } from './session-role.js';
+import type { TransactionState } from './waits.js';
 import type { UndoStore } from '../undo/store.js';
 import { UndoCapture, askWhetherKept } from './undo-capture.js';
 import type { UndoOf } from './undo-capture.js';
@@ -50,6 +52,8 @@ const TAGGED: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merg
 /** What is known of a run that is counted. */
 interface Guarded {
   readonly scope: Scope;
+  /** Where the counters stood before it; null: they are read. */
+  readonly known: Reading<Counters> | null;
   readonly record: JudgedStatementRecord;
   /** The statement, for people. */
   readonly sql: string;
@@ -78,13 +82,16 @@ export class SessionImpact {
   readonly #clock: () => number;
   readonly #verdict: CountVerdict;
   readonly #transaction: CountedTransaction;
+  readonly #counters: KnownCounters;
   readonly #guarded = new WeakMap<Run, Guarded>();
   readonly #user: string;
   readonly #environment: string;
   readonly #charge: (run: Run, rows: number) => void;
   readonly #undo: SessionUndo;
+  readonly #standing: () => TransactionState;
   /** The isolation level that a transaction of the session's own has where nothing else is said, as the last one that was tried had it. */
   #isolation = '';
+  #queries = countQueriesFor(null);
   /** What the message at hand turned out to change, when it was tried. */
   #trial: Trial | null = null;
 
@@ -101,6 +108,8 @@ export class SessionImpact {
     readonly confirmed: () => boolean;
     readonly charge: (run: Run, rows: number) => void;
     readonly undo: SessionUndo;
+    /** Where the session's transaction stands. */
+    readonly standing: () => TransactionState;
   }) {
     this.#role = parts.role;
     this.#recorder = parts.recorder;
@@ -109,6 +118,8 @@ export class SessionImpact {
     this.#environment = parts.environment;
     this.#charge = parts.charge;
     this.#undo = parts.undo;
+    this.#standing = parts.standing;
+    this.#counters = new KnownCounters(parts.clock);
     this.#verdict = new CountVerdict(parts);
     this.#transaction = new CountedTransaction(parts.recorder);
   }
@@ -198,21 +209,27 @@ export class SessionImpact {
     return mayHold(this.#role.scope.role) && !this.#role.observing;
   }
 
+  /** A run passes that is not counted. @param facts null: it could not be read */
+  passes(facts: StatementFacts | null): void {
+    this.#counters.uncounted(facts);
+  }
+
   /** How a run is counted. */
-  guard(
-    { scope, copies }: Measuring,
-    run: Run,
-    of: Omit<Guarded, 'scope' | 'capture'>,
-    status: TransactionStatus,
-  ): Guard {
+  guard({ scope, copies }: Measuring, run: Run, of: Omit<Guarded, 'scope' | 'known' | 'capture'>): Guard {
+    const standing = this.#standing();
     const { approved } = of;
     const tables = approved === null || approved === 'unmeasured' ? [] : approved;
     const kept = this.#keepsOldRows && tables.some((table) => changed(table) > 0);
-    const capture = kept ? new UndoCapture(tables, this.#undo.store, status === 'I', this.#isolation) : null;
-    this.#guarded.set(run, { ...of, scope, capture });
+    const capture = kept
+      ? new UndoCapture(tables, this.#undo.store, standing.status === 'I', this.#isolation)
+      : null;
+    const counters = this.#counters.take(standing);
+    const known = scope === 'changed' ? counters : null;
+    this.#guarded.set(run, { ...of, scope, known, capture });
     const preview = !copies && (of.trial || this.#mayHold);
     const first = capture?.before((problem) => notKept(problem, run.decision)) ?? null;
-    return { ...COUNTS[scope], copyIn: copies, preview, first };
+    const { before, after } = this.#queries[scope];
+    return { before: known === null ? before : null, after, copyIn: copies, preview, first };
   }
 
   /** Whether old rows of what is approved are kept. */
@@ -237,11 +254,13 @@ export class SessionImpact {
     const run = execution as Run;
     const guarded = this.#guarded.get(run);
     if (guarded === undefined) throw new Error('a run was counted that nobody guards');
-    const { record, scope, approved, trial, capture, hold } = guarded;
+    const { record, scope, known, approved, trial, capture, hold } = guarded;
     let impact: Impact;
     let id: string | null;
     try {
-      const readings = readingsOf(scope, before, after);
+      const readings = readingsOf(scope, known ?? before, after);
+      // What was emptied is counted in anew.
+      if (readings.scope === 'changed') this.#counters.read(readings.after, this.#standing());
       const late = trustsDeferred(this.#role.scope.role) ? 'trusted' : 'unknown';
       impact = impactOf(readings, tagOf(record.facts, ending), late);
       id = readings.after.transaction;
@@ -380,6 +399,11 @@ export class SessionImpact {
   /** The server has reported ReadyForQuery with this status. */
   requestEnded(status: TransactionStatus): void {
     this.#transaction.requestEnded(status);
+  }
+
+  /** ParameterStatus from the server. */
+  parameter(name: string, value: string): void {
+    if (name === 'server_version') this.#queries = countQueriesFor(value);
   }
 
   /** The session has ended. */

@@ -107,6 +107,7 @@ export function createSessionParts(
       now: () => new Date(services.holds.now()).toISOString(),
       ready,
     },
+    standing: () => connection.transaction(),
   });
   const holds = new SessionHolds(services, { session, connection, role, passage, waits });
   const approval = new Approval(holds, impact, connection);

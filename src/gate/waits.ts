@@ -27,12 +27,23 @@ export interface GatedConnection {
   owed(): boolean;
   /** Has the server send what it has answered so far, without the Sync that only the client can send. */
   flush(): void;
-  /** The server's last word on the transaction, and how many Executes were sent since the last Sync or Query. */
-  transaction(): { readonly status: TransactionStatus; readonly executed: number };
+  /** Where the transaction stands. */
+  transaction(): TransactionState;
   /** Tells the client something between two of the server's messages. */
   notify(notice: Notice): void;
   /** The bytes of the message at hand stay as they are, and are kept while it waits. */
   keepsMessage(): boolean;
+}
+
+export interface TransactionState {
+  /** The server's last word on it. */
+  readonly status: TransactionStatus;
+  /** Executes that were sent since the last Sync or Query. */
+  readonly executed: number;
+  /** The server owes a ReadyForQuery. */
+  readonly groupOutstanding: boolean;
+  /** How often the server has reported that it is idle outside a transaction. */
+  readonly idles: number;
 }
 
 /** What standard_conforming_strings and client_encoding are about: backslashes, and what is not ASCII. */

@@ -7,9 +7,9 @@
  *
  * Law: pure. Every name and operator in the queries is pg_catalog's, so that no
  * search_path decides what is read. The counters go on from transaction to
- * transaction, so only differences within one mean anything. The queries run twice a
- * statement: one pass over the tables, one row, and of a table that has not been
- * written to nothing but its three counters.
+ * transaction until the server adds them to its statistics, so only differences mean
+ * anything. The queries run up to twice a statement: one pass over the tables, one row,
+ * and of a table that has not been written to nothing but its three counters.
  */
 import { ImpactError } from './impact-error.js';
 
@@ -43,8 +43,12 @@ export interface Reading<Table extends Counters = CountedTable> {
   /** pg_current_xact_id_if_assigned: by which pg_xact_status tells later whether it was committed. */
   readonly transaction: string | null;
   readonly tables: ReadonlyMap<string, Table>;
-  /** Of the files of all tables: another one when a table was truncated, rewritten, made or dropped. */
+  /** Of the files of all tables: another one when a table was truncated, rewritten, made or dropped, by whomever. */
   readonly files: string;
+  /** How often the session itself has changed pg_class, where each table has its row. */
+  readonly catalog: number;
+  /** The server adds the counters to its statistics, and begins them anew, when the session is next idle outside a transaction. */
+  readonly startsAnew: boolean;
 }
 
 /**
@@ -106,8 +110,14 @@ function list(columns: string, which: string): string {
   pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text AS transaction,
   pg_catalog.sum(c.relfilenode::pg_catalog.int8) FILTER (WHERE ${LASTING})::pg_catalog.text AS files,
   pg_catalog.count(*) FILTER (WHERE ${LASTING})::pg_catalog.text AS count,
+  ${CATALOG},
   pg_catalog.json_agg(pg_catalog.json_build_array(${columns}))${which}::pg_catalog.text AS tables`;
 }
+
+/** pg_class, whose oid is fixed (catalog/pg_class.h). A transaction that makes, drops, empties or rewrites a table changes its row there. */
+const CATALOG = `(pg_catalog.pg_stat_get_xact_tuples_inserted(1259::pg_catalog.oid)
+  OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_updated(1259::pg_catalog.oid)
+  OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_deleted(1259::pg_catalog.oid))::pg_catalog.text AS catalog`;
 
 /** Only the counters. */
 function brief(which: string): string {
@@ -115,8 +125,9 @@ function brief(which: string): string {
 ${TABLES}`;
 }
 
-function detailed(which: string): string {
-  return `SELECT t.tracking, t.transaction, t.files, t.count, t.tables, ${DEFERRED}
+/** @param more further columns */
+function detailed(which: string, more = ''): string {
+  return `SELECT t.tracking, t.transaction, t.files, t.count, t.catalog, t.tables, ${DEFERRED}${more}
 FROM (SELECT ${list(`${COUNTERS}, ${DETAILS}`, which)},
   pg_catalog.array_agg(c.oid)${which} AS oids
 ${TABLES}) AS t`;
@@ -124,28 +135,51 @@ ${TABLES}) AS t`;
 
 const WHICH = ` FILTER (WHERE ${WRITTEN})`;
 
+/**
+ * What is added on servers that have it, from version 15: the counters start anew behind the transaction, so that nobody
+ * has to read them before the next. It is called on top of the aggregates, once.
+ */
+const STARTS_ANEW = ', pg_catalog.pg_stat_force_next_flush()';
+
 /** The queries before a statement and behind it. They have no parameters; what they answer readingsOf() takes. */
-export const COUNT_QUERIES: Readonly<Record<Scope, { readonly before: string; readonly after: string }>> = {
+export interface CountSql {
+  readonly before: string;
+  readonly after: string;
+}
+
+export const COUNT_QUERIES: Readonly<Record<Scope, CountSql>> = {
   changed: { before: brief(WHICH), after: detailed(WHICH) },
   all: { before: detailed(''), after: detailed('') },
 };
 
+/** The same for servers that can be told to let the counters start anew (pg_stat_force_next_flush). */
+export const COUNT_QUERIES_ANEW: Readonly<Record<Scope, CountSql>> = {
+  changed: { ...COUNT_QUERIES.changed, after: detailed(WHICH, STARTS_ANEW) },
+  all: { ...COUNT_QUERIES.all, after: detailed('', STARTS_ANEW) },
+};
+
 /**
  * The readings from what the queries of a scope have answered.
+ * @param before the rows of the first; or a reading that is still true, which only `changed` can do with
  * @throws ImpactError when the server does not count, or answers what is no answer
  */
-export function readingsOf(scope: Scope, before: readonly Row[], after: readonly Row[]): Readings {
+export function readingsOf(
+  scope: Scope,
+  before: readonly Row[] | Reading<Counters>,
+  after: readonly Row[],
+): Readings {
   const behind = readingOf(after, tableOf);
-  return scope === 'all'
-    ? { scope, before: readingOf(before, tableOf), after: behind }
-    : { scope, before: readingOf(before, countersOf), after: behind };
+  if (scope === 'changed')
+    return { scope, before: 'tables' in before ? before : readingOf(before, countersOf), after: behind };
+  if ('tables' in before) throw new ImpactError('all tables must be read before they are changed');
+  return { scope, before: readingOf(before, tableOf), after: behind };
 }
 
 function readingOf<Table extends Counters>(
   rows: readonly Row[],
   one: (values: readonly unknown[], deferred: ReadonlySet<unknown>) => Table,
 ): Reading<Table> {
-  const [tracking, transaction = null, files, tableCount, tables, triggers] = rows[0] ?? [];
+  const [tracking, transaction = null, files, tableCount, catalog, tables, triggers, anew] = rows[0] ?? [];
   if (tracking === undefined) throw new ImpactError('the server has answered nothing');
   if (tracking !== 'on') throw new ImpactError('the setting track_counts is off on the server');
   const read = new Map<string, Table>();
@@ -155,7 +189,13 @@ function readingOf<Table extends Counters>(
     const table = one(values, deferred);
     read.set(table.oid, table);
   }
-  return { transaction, tables: read, files: `${files ?? ''}/${tableCount ?? ''}` };
+  return {
+    transaction,
+    tables: read,
+    files: `${files ?? ''}/${tableCount ?? ''}`,
+    catalog: count(Number(catalog ?? Number.NaN)),
+    startsAnew: anew !== undefined,
+  };
 }
 
 function listed(json: string): readonly unknown[] {

@@ -41,12 +41,14 @@ export interface Tag {
 export function impactOf(readings: Readings, tag: Tag, late: 'trusted' | 'unknown'): Impact {
   const impact: TableImpact[] = [];
   let accounted = 0;
-  if (readings.scope === 'changed' && readings.before.files !== readings.after.files) {
+  const { before, after } = readings;
+  // Other sessions' tables come and go meanwhile; temporary ones of its own are in no file that is compared.
+  if (readings.scope === 'changed' && before.catalog !== after.catalog && before.files !== after.files) {
     throw new ImpactError(
       'something that it ran (a trigger or a function) made, emptied, rewrote or dropped a table',
     );
   }
-  for (const table of readings.after.tables.values()) {
+  for (const table of after.tables.values()) {
     const one =
       readings.scope === 'all'
         ? ofAnyTable(readings.before.tables.get(table.oid) ?? null, table)
@@ -149,8 +151,10 @@ export function within(run: Impact, approved: readonly Approved[], percent: numb
 /** What was approved of one table. */
 export type Approved = Pick<TableImpact, 'schema' | 'name' | 'inserted' | 'updated' | 'deleted'>;
 
-/** Both together, table by table. */
+/** Both together, table by table; each as impactOf() has ordered it. */
 export function sum(a: Impact, b: Impact): Impact {
+  if (a.length === 0) return b;
+  if (b.length === 0) return a;
   const tables = new Map(a.map((table) => [keyOf(table), table]));
   for (const table of b) {
     const known = tables.get(keyOf(table));

@@ -31,8 +31,8 @@ export interface RuleSubject {
 
 /** A statement that has run and been counted, and is not committed. */
 export interface MeasuredSubject {
-  /** The statement as the subject of a sentence: `DELETE on "account"`. */
-  readonly subject: string;
+  /** The statement as the subject of a sentence: `DELETE on "account"`. Worked out where there is something to say. */
+  readonly subject: () => string;
   /** The policy role's name. */
   readonly role: string;
   /** What the statement did. */

@@ -1,9 +1,9 @@
 /**
- * One execution whose effect is counted: the two counts around it, and what it returns
- * until it is known whether it stays.
+ * One execution whose effect is counted: the counts around it, and what it returns until
+ * it is known whether it stays.
  *
- * Law: it is complete when it has ended and been counted twice, and only then is the
- * gate told, once. What is kept back of it goes to the client whole or not at all.
+ * Law: it is complete when it has ended and been counted, and only then is the gate
+ * told, once. What is kept back of it goes to the client whole or not at all.
  */
 import type { Refusal } from '../errors.js';
 import { textColumns } from '../protocol/backend.js';
@@ -26,8 +26,8 @@ export class CountedExecution {
   readonly portals: readonly string[];
   readonly #guard: Guard;
   readonly #counts: readonly [(readonly (string | null)[])[], (readonly (string | null)[])[]] = [[], []];
-  /** How many of the two counts are done. */
-  #counted: 0 | 1 | 2 = 0;
+  /** How many of the two counts are done, or needless. */
+  #counted: 0 | 1 | 2;
   /** The second count has been asked for: with a COPY FROM STDIN only when its data is complete. */
   #countedAgain = false;
   /** The client sends copy data for it. */
@@ -48,6 +48,7 @@ export class CountedExecution {
     inBlock: boolean,
   ) {
     this.#guard = guard;
+    this.#counted = guard.before === null ? 1 : 0;
     this.execution = execution;
     this.undoable = portals !== null;
     this.portals = portals ?? [];
@@ -57,13 +58,13 @@ export class CountedExecution {
   /** What goes before its Execute. @param prepared names of the queries that the server has already */
   begin(batch: Batch, prepared: Set<string>): void {
     const { before, after } = this.#guard;
-    for (const { name, sql } of [before, after]) {
-      if (prepared.has(name)) continue;
-      prepareCount(batch, name, sql);
-      prepared.add(name);
+    for (const query of [before, after]) {
+      if (query === null || prepared.has(query.name)) continue;
+      prepareCount(batch, query.name, query.sql);
+      prepared.add(query.name);
     }
     if (this.savepoint) savepoint(batch);
-    count(batch, before.name);
+    if (before !== null) count(batch, before.name);
   }
 
   /** What goes behind its Execute: the second count, but not before a COPY's data. */

@@ -190,6 +190,8 @@ export class Outcomes implements ServerMessages {
         return false;
       case 'undone':
         this.#state.replies.shift();
+        // It was the end of a transaction of which the client hears nothing.
+        if (type === BACKEND.ReadyForQuery) this.#state.idles += 1;
         this.#guarding.undone();
         return false;
       case 'carried_error':
@@ -342,7 +344,10 @@ export class Outcomes implements ServerMessages {
       const next = this.#state.replies.at(0);
       if (head.optional && next?.kind === 'sync') next.optional = true;
     }
-    if (status === 'I') this.#state.names.transactionEnded();
+    if (status === 'I') {
+      this.#state.idles += 1;
+      this.#state.names.transactionEnded();
+    }
     if (this.#state.mode === 'copy_failed') this.#state.mode = 'ready';
     this.#guarding.ready();
     this.#ended.push(status);

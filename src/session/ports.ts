@@ -69,8 +69,8 @@ export interface CountQuery {
 
 /** That what an execution did is to be counted before anything of it is committed. */
 export interface Guard {
-  /** What reads the server's counts before it, and behind it. */
-  readonly before: CountQuery;
+  /** What reads the server's counts before it, where they are not known, and behind it. */
+  readonly before: CountQuery | null;
   readonly after: CountQuery;
   /** It is a COPY … FROM STDIN, whose data comes behind its Execute. */
   readonly copyIn: boolean;

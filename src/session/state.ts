@@ -18,6 +18,8 @@ export class ConversationState {
   executed = 0;
   /** The server's last word on the transaction. */
   status: TransactionStatus;
+  /** How often the server has reported that it is idle outside a transaction. */
+  idles = 0;
   /** The session has ended: nothing more is passed on or sent. */
   over = false;
 

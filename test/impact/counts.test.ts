@@ -1,16 +1,18 @@
 /** The queries that count, and what is made of two readings. */
 import { describe, expect, it } from 'vitest';
-import { COUNT_QUERIES, readingsOf } from '../../src/impact/counts.js';
+import { COUNT_QUERIES, COUNT_QUERIES_ANEW, readingsOf } from '../../src/impact/counts.js';
 import type { Scope } from '../../src/impact/counts.js';
 import { ImpactError } from '../../src/impact/impact-error.js';
 import { impactOf, sum, within } from '../../src/impact/impact.js';
 import type { Impact, Tag } from '../../src/impact/impact.js';
 import { lookedUp } from '../support/looked-up.js';
 
-const QUERIES = Object.entries(COUNT_QUERIES).flatMap(([scope, { before, after }]) => [
-  [`${scope}, before`, before] as const,
-  [`${scope}, behind`, after] as const,
-]);
+const QUERIES = [COUNT_QUERIES, COUNT_QUERIES_ANEW].flatMap((queries) =>
+  Object.entries(queries).flatMap(([scope, { before, after }]) => [
+    [`${scope}, before`, before] as const,
+    [`${scope}, behind${after.includes('flush') ? ', with the counters anew' : ''}`, after] as const,
+  ]),
+);
 
 describe.each(QUERIES)('the query that counts: %s', (_which, sql) => {
   it('leaves nothing to search_path', async () => {
@@ -40,8 +42,11 @@ function table(name: string, counts: readonly [number, number, number], more: Pa
 }
 
 /** One answer. */
-function answer(tables: readonly Listed[], files = '1000', tracking = 'on'): readonly Row[] {
-  return [[tracking, '742', files, '2', tables.length === 0 ? null : JSON.stringify(tables)]];
+function answer(
+  tables: readonly Listed[],
+  { files = '1000', tracking = 'on', catalog = '0' } = {},
+): readonly Row[] {
+  return [[tracking, '742', files, '2', catalog, tables.length === 0 ? null : JSON.stringify(tables)]];
 }
 
 const SILENT: Tag = { rows: null, target: null };
@@ -127,18 +132,41 @@ describe('two readings', () => {
     expect(difference(before, after, { rows: 2, target: null })).toEqual([]);
   });
 
-  it('cannot be told when other tables are there than before', () => {
-    const readings = readingsOf('changed', answer([]), answer([], '1001'));
+  it('cannot be told when the session has changed which tables there are', () => {
+    const readings = readingsOf('changed', answer([]), answer([], { files: '1001', catalog: '1' }));
     expect(() => impactOf(readings, SILENT, 'unknown')).toThrow(/emptied, rewrote or dropped/);
   });
 
   it.each([
-    ['does not count', answer([], '1', 'off'), /track_counts/],
+    ['another session has changed which tables there are', { files: '1001', catalog: '3' }],
+    ['only temporary ones came or went', { files: '1000', catalog: '4' }],
+  ])('are taken for what they are when %s', (_what, behind) => {
+    const before = answer([table('a', [2, 0, 0])], { catalog: '3' });
+    const readings = readingsOf('changed', before, answer([table('a', [3, 0, 0])], behind));
+    expect(impactOf(readings, SILENT, 'unknown')).toMatchObject([{ name: 'a', inserted: 1 }]);
+  });
+
+  it('go on from what was read behind the statement before', () => {
+    const first = readingsOf('changed', answer([]), answer([table('a', [4, 0, 0])])).after;
+    const second = readingsOf('changed', first, answer([table('a', [4, 0, 3])]));
+    expect(impactOf(second, SILENT, 'unknown')).toMatchObject([{ name: 'a', inserted: 0, deleted: 3 }]);
+    expect(() => readingsOf('all', first, answer([]))).toThrow(ImpactError);
+  });
+
+  it('say whether the counters will start anew', () => {
+    const [row = []] = answer([]);
+    expect(readingsOf('changed', [row], [[...row, null, '']]).after.startsAnew).toBe(true);
+    expect(readingsOf('changed', [row], [[...row, null]]).after.startsAnew).toBe(false);
+  });
+
+  it.each([
+    ['does not count', answer([], { tracking: 'off' }), /track_counts/],
     ['answers nothing', [], /nothing/],
-    ['answers no list', [['on', null, '1', '1', '{"a":1}']], /list of tables/],
-    ['answers half a list', [['on', null, '1', '1', '[["1",']], /list of tables/],
-    ['answers no list of triggers', [['on', null, '1', '1', null, '7']], /list of tables/],
-    ['answers a list of something else', [['on', null, '1', '1', '[7]']], /not whole/],
+    ['answers no list', [['on', null, '1', '1', '0', '{"a":1}']], /list of tables/],
+    ['answers half a list', [['on', null, '1', '1', '0', '[["1",']], /list of tables/],
+    ['answers no list of triggers', [['on', null, '1', '1', '0', null, '7']], /list of tables/],
+    ['does not say what the session did to pg_class', [['on', null, '1', '1']], /no number/],
+    ['answers a list of something else', [['on', null, '1', '1', '0', '[7]']], /not whole/],
   ] as const)('cannot be told by a server that %s', (_what, rows, message) => {
     expect(() => readingsOf('changed', rows, answer([]))).toThrow(message);
     expect(() => readingsOf('changed', answer([]), rows)).toThrow(message);

@@ -16,6 +16,9 @@ const MORE = `
     FOR EACH ROW EXECUTE FUNCTION later();
   CREATE TABLE emptier (id int);
   CREATE FUNCTION empty_plain() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN TRUNCATE plain; RETURN NULL; END $$;
+  CREATE FUNCTION by_way() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+    CREATE TEMP TABLE IF NOT EXISTS way (id int); INSERT INTO way VALUES (1);
+    UPDATE plain SET v = 'w' WHERE id = 1; RETURN 1; END $$;
   CREATE TRIGGER empties AFTER INSERT ON emptier FOR EACH ROW EXECUTE FUNCTION empty_plain();
 `;
 
@@ -75,6 +78,73 @@ describe('with limits for statement and transaction', () => {
       if (answer) expect(said).toMatch(answer);
       else expect(said).toBe('');
     }
+  });
+
+  for (const [protocol, messages] of Object.entries({ simple, extended })) {
+    test(`${protocol}: each statement of a session is charged with its own rows, whatever came before it`, async () => {
+      const client = await ground.login();
+      const change = (id: number) => messages(`UPDATE plain SET v = 'c' WHERE id = ${id.toString()}`);
+      const insert = (id: number) => messages(`INSERT INTO plain VALUES (${id.toString()}, 'i')`);
+      const steps: readonly (readonly [lines: readonly string[], ready: number])[] = [
+        [change(1), 1],
+        [messages('SELECT count(*) FROM plain'), 1],
+        [change(2), 1],
+        // Two transactions in one go: between them the counters begin anew.
+        [[...insert(300), ...change(3)], 2],
+        [messages('BEGIN'), 1],
+        [change(4), 1],
+        [messages('SAVEPOINT a'), 1],
+        [insert(301), 1],
+        [messages('ROLLBACK TO a'), 1],
+        [change(5), 1],
+        [messages('COMMIT'), 1],
+        [change(6), 1],
+        // Over the limit, and taken back.
+        [messages('DELETE FROM plain'), 1],
+        [change(7), 1],
+        // Fails, with a row inserted all the same.
+        [insert(1), 1],
+        [change(8), 1],
+        [messages('TRUNCATE part'), 1],
+        [change(9), 1],
+      ];
+      for (const [lines, ready] of steps) await say(client, lines, ready);
+      const outcomes = await ground.outcomes();
+      const counted = outcomes.filter(({ impact }) => impact !== null).map((outcome) => impactOf(outcome));
+      expect(counted).toEqual([
+        { plain: '~1' },
+        { plain: '~1' },
+        { plain: '+1' },
+        { plain: '~1' },
+        { plain: '~1' },
+        { plain: '+1' },
+        { plain: '~1' },
+        { plain: '~1' },
+        { plain: '-11' },
+        { plain: '~1' },
+        { plain: '~1' },
+        { part_low: '-5', part_high: '' },
+        { plain: '~1' },
+      ]);
+      client.close();
+    });
+  }
+
+  test('a function may use a temporary table, and other sessions may make tables meanwhile', async () => {
+    const client = await ground.login();
+    const one = async (sql: string) => {
+      const lines = await say(client, simple(sql));
+      expect(lines.at(-2)).toMatch(/^CommandComplete/);
+      return (await ground.outcomes()).map((outcome) => impactOf(outcome));
+    };
+    expect(await one("UPDATE plain SET v = 'w' WHERE id = 2")).toEqual([{ plain: '~1' }]);
+    await ground.rows('CREATE TABLE meanwhile (id int)');
+    expect(await one("UPDATE plain SET v = 'w' WHERE id = 3")).toEqual([{ plain: '~1' }]);
+    expect(await one('SELECT by_way()')).toEqual([{ plain: '~1' }]);
+    expect(await one('SELECT by_way()')).toEqual([{ plain: '~1' }]);
+    await ground.rows('DROP TABLE meanwhile');
+    expect(await one("UPDATE plain SET v = 'w' WHERE id = 4")).toEqual([{ plain: '~1' }]);
+    client.close();
   });
 
   for (const [protocol, messages] of Object.entries({ simple, extended })) {

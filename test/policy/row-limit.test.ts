@@ -32,9 +32,12 @@ function messages(
   statement: readonly TableImpact[],
   transaction = statement,
 ): string[] {
-  return judgeImpact(limited(options), { subject: 'DELETE on "a"', role: 'app', statement, transaction }).map(
-    ({ message }) => message,
-  );
+  return judgeImpact(limited(options), {
+    subject: () => 'DELETE on "a"',
+    role: 'app',
+    statement,
+    transaction,
+  }).map(({ message }) => message);
 }
 
 describe('row-limit', () => {
@@ -89,7 +92,7 @@ describe('row-limit', () => {
 
   it('lists tables in the detail', () => {
     const [match] = judgeImpact(limited({ statement: 1 }), {
-      subject: 'DELETE on "a"',
+      subject: () => 'DELETE on "a"',
       role: 'app',
       statement: [table('a', { deleted: 1000 }), table('b', { updated: 10, inserted: 1 })],
       transaction: [],

@@ -43,7 +43,7 @@ function findings(rule: Rule, sql: string): RuleFinding[] {
   if (analysis.kind !== 'statements') throw new Error(`${sql}: ${analysis.kind}: ${analysis.message}`);
   if (rule.measure !== undefined) {
     const impact = countedIn(sql);
-    const measured = { subject: sql, role: 'app', statement: impact, transaction: impact };
+    const measured = { subject: () => sql, role: 'app', statement: impact, transaction: impact };
     return [...rule.measure(measured, options(rule))];
   }
   const catalog = schema(rule);

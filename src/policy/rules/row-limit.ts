@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { changed, total } from '../../impact/impact.js';
 import type { Impact, TableImpact } from '../../impact/impact.js';
 import { tablePatternMatches, tablePatterns } from '../glob.js';
+import type { TablePattern } from '../glob.js';
 import { namePattern } from '../name-pattern.js';
 import { defineRule } from '../rule.js';
 import type { RuleFinding } from '../rule.js';
@@ -49,14 +50,10 @@ export const rowLimit = defineRule({
   // From the text alone there is nothing to say.
   check: () => [],
   measure: ({ subject, role, statement, transaction }, options) => {
-    const { tables = {}, ...general } = options;
-    const overrides = Object.entries(tables).map(([text, of]) => ({
-      pattern: tablePatterns([text])[0],
-      of,
-    }));
+    const { tables, ...general } = options;
+    const overrides = tables === undefined ? NO_OVERRIDES : overridesOf(tables);
     const own = (table: TableImpact): TableLimits | null =>
-      overrides.find(({ pattern }) => pattern !== undefined && tablePatternMatches(pattern, table))?.of ??
-      null;
+      overrides.find(({ pattern }) => tablePatternMatches(pattern, table))?.of ?? null;
     const found: (string | null)[] = [];
     const rest = statement.filter((table) => own(table) === null);
     const restOfTransaction = transaction.filter((table) => own(table) === null);
@@ -81,11 +78,30 @@ export const rowLimit = defineRule({
   },
 });
 
+interface Override {
+  readonly pattern: TablePattern;
+  readonly of: TableLimits;
+}
+
+const NO_OVERRIDES: readonly Override[] = [];
+/** By the options they come from: a policy's stay what they are, and are asked for with each count. */
+const OVERRIDES = new WeakMap<object, readonly Override[]>();
+
+function overridesOf(tables: Readonly<Record<string, TableLimits>>): readonly Override[] {
+  const known = OVERRIDES.get(tables);
+  if (known !== undefined) return known;
+  const read = Object.entries(tables).flatMap(([text, of]) =>
+    tablePatterns([text]).map((pattern) => ({ pattern, of })),
+  );
+  OVERRIDES.set(tables, read);
+  return read;
+}
+
 const HINT =
   'See that its WHERE says what you mean: SELECT count(*) with the same WHERE shows how many rows it names. If all of them are meant, change them in smaller parts, or ask for a role that may change more.';
 
 function tooMany(
-  subject: string,
+  subject: () => string,
   role: string,
   impact: Impact,
   most: number | undefined,
@@ -94,7 +110,7 @@ function tooMany(
   const count = total(impact);
   if (most === undefined || (count <= most && !impact.some(unknown))) return null;
   const of = table === null ? '' : ` of ${named(table)}`;
-  return `${subject} would change ${inNumbers(count, impact.some(unknown))}${of}, with everything that follows from it; role "${role}" may change ${most.toLocaleString('en-US')}${of} in one statement.`;
+  return `${subject()} would change ${inNumbers(count, impact.some(unknown))}${of}, with everything that follows from it; role "${role}" may change ${most.toLocaleString('en-US')}${of} in one statement.`;
 }
 
 function tooManyInAll(
@@ -110,7 +126,7 @@ function tooManyInAll(
 }
 
 function tooLargeAShare(
-  subject: string,
+  subject: () => string,
   role: string,
   table: TableImpact,
   most: number | undefined,
@@ -122,7 +138,7 @@ function tooLargeAShare(
   if (share <= most) return null;
   const rounded = share >= 10 ? Math.round(share) : Number(share.toPrecision(2));
   const about = table.rows === null ? ' (how many rows it has is not known)' : '';
-  return `${subject} would change ${rounded.toString()} % of the rows of ${named(table)}${about}; role "${role}" may change ${most.toString()} % of a table in one statement.`;
+  return `${subject()} would change ${rounded.toString()} % of the rows of ${named(table)}${about}; role "${role}" may change ${most.toString()} % of a table in one statement.`;
 }
 
 /** A table was emptied whose number of rows nobody knows. */
