@@ -46,6 +46,11 @@ function psql(port: number, input: string): Promise<Output> {
 const withoutBanner = (text: string): string =>
   text.replace(/^NOTICE: {2}Holdfast: PRODUCTION, database .*: read only\.\n/, '');
 
+const mark = (at: number): string => `-- command ${at}`;
+
+/** What was printed before the first command, and of each. */
+const parts = (output: string): readonly string[] => output.split(/^-- command \d+\n/m);
+
 const ABOUT_THE_DATABASE = String.raw`
 \d
 \d+
@@ -166,11 +171,34 @@ SELECT 1 \; SELECT 2 \; SELECT 3;
 `;
 
 describe.skipIf(PSQL === null)(PSQL === null ? 'psql is not installed' : `psql ${PSQL}`, () => {
-  test.each(ABOUT_THE_DATABASE.trim().split('\n'))('%s', async (command) => {
-    const [direct, through] = await Promise.all([psql(database.port, command), psql(holdfast.port, command)]);
-    expect(through.stderr).toContain('Holdfast: PRODUCTION');
-    expect({ ...through, stderr: withoutBanner(through.stderr) }).toEqual(direct);
-    expect(through.stderr).not.toContain('holdfast:');
+  describe('one command at a time', () => {
+    const commands = ABOUT_THE_DATABASE.trim().split('\n');
+    let direct: Output;
+    let through: Output;
+
+    // All of them in one psql for each way: a process and a session for every command would take half a minute.
+    beforeAll(async () => {
+      const input = commands
+        .map((command, at) => `\\echo ${mark(at)}\n\\warn ${mark(at)}\n${command}\n`)
+        .join('');
+      [direct, through] = await Promise.all([psql(database.port, input), psql(holdfast.port, input)]);
+    });
+
+    test('the banner comes first, and all of them are run', () => {
+      expect(through.stderr).toMatch(/^NOTICE: {2}Holdfast: PRODUCTION/);
+      expect([direct.status, through.status]).toEqual([0, 0]);
+      for (const { stdout, stderr } of [direct, through]) {
+        expect(parts(stdout)).toHaveLength(commands.length + 1);
+        expect(parts(stderr)).toHaveLength(commands.length + 1);
+      }
+    });
+
+    test.each(commands.map((command, at) => [command, at] as const))('%s', (_command, at) => {
+      const of = ({ stdout, stderr }: Output) => [parts(stdout)[at + 1], parts(stderr)[at + 1]];
+      expect(of(through)).toEqual(of(direct));
+      expect(of(through).join('')).not.toContain('holdfast:');
+      expect(of(direct).join('')).not.toBe('');
+    });
   });
 
   test('a session of queries, variables, copies and errors', async () => {

@@ -10,6 +10,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { inject } from 'vitest';
@@ -54,15 +55,49 @@ export function postgresUrl(database?: string): string {
   return url.href;
 }
 
-/** Runs `work` with a connected superuser client, straight to the server. */
+/** Sessions that are not in use, by their URL, for whoever asks next in this process: a new one costs the server more than most tests do. */
+const idle = new Map<string, pg.Client>();
+
+/** Runs `work` with a superuser client, straight to the server: a session as new, though others may have used it before. */
 export async function withClient<T>(work: (client: pg.Client) => Promise<T>, database?: string): Promise<T> {
-  const client = new pg.Client({ connectionString: postgresUrl(database) });
-  await client.connect();
+  const url = postgresUrl(database);
+  const client = idle.get(url) ?? (await connected(url));
+  idle.delete(url);
+  socketOf(client).ref();
   try {
     return await work(client);
   } finally {
-    await client.end();
+    await putBack(url, client);
   }
+}
+
+async function connected(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  // Its database may be dropped while nobody uses it.
+  client.on('error', () => {
+    if (idle.get(url) === client) idle.delete(url);
+  });
+  await client.connect();
+  return client;
+}
+
+async function putBack(url: string, client: pg.Client): Promise<void> {
+  try {
+    await client.query('DISCARD ALL');
+  } catch {
+    // In a transaction, or gone.
+    await client.end();
+    return;
+  }
+  const other = idle.get(url);
+  idle.set(url, client);
+  // No process goes on for its sake.
+  socketOf(client).unref();
+  await other?.end();
+}
+
+function socketOf(client: pg.Client): Socket {
+  return (client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream;
 }
 
 export interface TestDatabase {
