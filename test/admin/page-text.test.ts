@@ -11,6 +11,7 @@ import {
   dangerOf,
   duration,
   environmentWords,
+  oldRowsWords,
   stakeOf,
   stateWords,
   verbOf,
@@ -183,6 +184,29 @@ describe('words', () => {
     expect(stakeOf({ ...view({}), impact: { tables: [], measured: 'preview' } })).toBe(
       'no row changed when tried',
     );
+  });
+
+  it('of old rows: how they are put back, why there is no way back, or nothing where nobody asks', () => {
+    const view = holdView(hold(), DANA, T0);
+    const words = (more: Partial<typeof view>): string | null => oldRowsWords({ ...view, ...more });
+    const tables = [{ schema: 'public', name: 't', inserted: 0, updated: 2, deleted: 0, percent: 10 }];
+    const kept = 'Old rows are kept: holdfast undo script h1 puts them back.';
+    const lost = 'Old rows are not kept of this: once approved, Holdfast cannot undo it.';
+    expect(words({})).toBeNull();
+    expect(words({ old_rows: 'kept', impact: { tables, measured: 'preview' } })).toBe(kept);
+    expect(words({ old_rows: 'kept', state: 'released' })).toBe(kept);
+    expect(words({ old_rows: 'not_kept' })).toBe(lost);
+    expect(words({ old_rows: 'not_kept', impact: { tables, measured: 'preview' } })).toBe(lost);
+    expect(words({ old_rows: 'not_kept', impact: { tables: [], measured: 'preview' } })).toBe(
+      'It changed no row when it was tried, so there are no old rows to keep.',
+    );
+    expect(words({ old_rows: 'not_kept', impact: { tables, measured: 'transaction' } })).toMatch(
+      /^Old rows are not kept of what is approved at its COMMIT: Holdfast cannot undo it/,
+    );
+    // What did not run has nothing to be put back.
+    for (const state of ['denied', 'expired', 'withdrawn'] as const)
+      for (const oldRows of ['kept', 'not_kept'] as const)
+        expect(words({ old_rows: oldRows, state })).toBeNull();
   });
 
   it('of what became of it say whether it ran', () => {

@@ -12,7 +12,7 @@ import { h, fill } from './dom.js';
 import { fromFirstWord } from './sql-tokens.js';
 import { shown } from './text.js';
 import { count } from './visible.js';
-import { dangerOf, environmentWords, tableName, targetsOf, verbOf } from './words.js';
+import { dangerOf, environmentWords, oldRowsWords, tableName, targetsOf, verbOf } from './words.js';
 import type { Hold, Session, Vote } from './wire.js';
 
 export interface VoteFormOptions {
@@ -222,6 +222,7 @@ function secondLook(hold: Hold, choice: Vote['choice']): HTMLElement {
           ? 'Yours is the last approval: it may run once, when it is sent again.'
           : 'Yours is the last approval: it runs at once.';
   const targets = targetsOf(hold).map(tableName);
+  const wayBack = oldRowsWords(hold);
   return h(
     'div',
     { class: 'second-look' },
@@ -253,5 +254,6 @@ function secondLook(hold: Hold, choice: Vote['choice']): HTMLElement {
       '. ',
       then,
     ),
+    choice === 'approve' && wayBack !== null ? h('p', { class: 'old-rows' }, wayBack) : null,
   );
 }

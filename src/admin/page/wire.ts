@@ -19,6 +19,8 @@ export interface HoldSummary {
   readonly requested_at: string;
   readonly expires_at: string;
   readonly in_transaction: boolean;
+  /** Whether what it changes can be undone by Holdfast once it is approved; null: its role does not ask for that. */
+  readonly old_rows?: 'kept' | 'not_kept' | null;
   readonly approvals: { readonly needed: number; readonly given: number };
   readonly groups: readonly string[];
   readonly may_vote: { readonly allowed: boolean; readonly reason: string | null };

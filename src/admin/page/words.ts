@@ -89,6 +89,24 @@ function inAll(relations: readonly Relation[]): string {
   return known.length < relations.length ? '' : ` of ${rowsWords(known.reduce((a, b) => a + b, 0))}`;
 }
 
+/** What prints the SQL that puts the old rows back. */
+export function undoCommand({ id }: Pick<HoldSummary, 'id'>): string {
+  return `holdfast undo script ${id}`;
+}
+
+/** Whether there is a way back from it; null: its role does not ask for one, or it did not run. */
+export function oldRowsWords(hold: Hold): string | null {
+  if (!isOpen(hold.state) && hold.state !== 'released') return null;
+  if (hold.old_rows === 'kept') return `Old rows are kept: ${undoCommand(hold)} puts them back.`;
+  if (hold.old_rows !== 'not_kept') return null;
+  const { measured, tables = [] } = hold.impact ?? {};
+  if (measured === 'transaction')
+    return 'Old rows are not kept of what is approved at its COMMIT: Holdfast cannot undo it, except statements that were approved by themselves before.';
+  return measured === 'preview' && tables.length === 0
+    ? 'It changed no row when it was tried, so there are no old rows to keep.'
+    : 'Old rows are not kept of this: once approved, Holdfast cannot undo it.';
+}
+
 /** `1 of 2 approvals`. */
 export function votesWords({ approvals: { given, needed } }: Pick<HoldSummary, 'approvals'>): string {
   return `${given} of ${count(needed, 'approval')}`;
