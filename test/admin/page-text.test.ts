@@ -6,12 +6,14 @@ import { fromFirstWord, tokens } from '../../src/admin/page/sql-tokens.js';
 import { createEventParser } from '../../src/admin/page/event-parser.js';
 import { brief, isHidden, pieces, unusualWords, visible } from '../../src/admin/page/visible.js';
 import {
+  budgetWords,
   clockTime,
   countdown,
   dangerOf,
   duration,
   environmentWords,
   oldRowsWords,
+  spentWords,
   stakeOf,
   stateWords,
   verbOf,
@@ -223,6 +225,31 @@ describe('words', () => {
     expect(words({ state: 'approved', style: 'ticket' })).toBe('Approved. It runs when it is sent again.');
   });
 
+  it('of write budgets', () => {
+    const budget = {
+      role: 'app',
+      user: 'shop_app',
+      window_ms: 60_000,
+      limits: { rows: 1_000, statements: null },
+      spent: { rows: 1_200, statements: 1 },
+      since: new Date(T0).toISOString(),
+      tripped: true,
+      clears_at: null,
+      may_reset: { allowed: true, reason: null },
+    };
+    expect(spentWords(budget)).toBe('1,200 of 1,000 rows and 1 statement within 1 min');
+    const other = { limits: { rows: null, statements: 1 }, spent: { rows: 1, statements: 2 } };
+    const words = (window: number): string => spentWords({ ...budget, ...other, window_ms: window });
+    expect(words(5_400_000)).toBe('1 row and 2 of 1 statement within 1 h 30 min');
+    expect(words(3_600_000)).toMatch(/ within 1 h$/);
+    expect(words(90_000)).toMatch(/ within 1 min 30 s$/);
+    expect([budgetWords(1, 0), budgetWords(0, 2), budgetWords(1, 2)]).toEqual([
+      '1 spent',
+      '2 used in part',
+      '1 spent, 2 used in part',
+    ]);
+  });
+
   it('of times', () => {
     expect([59_001, 60_000, 0, -5, 3_600_000].map(countdown)).toEqual([
       '1:00',
@@ -265,9 +292,11 @@ describe('the stream of events', () => {
   it('is read in whatever pieces it comes; signs of life and strange events are nothing', () => {
     const stream =
       'retry: 3000\nevent: open\ndata: {"holds":[],"more":false}\n\n:\n\nevent: news\ndata: {}\n\n' +
+      'event: budgets\ndata: {"budgets":[],"more":false}\n\n' +
       'event: hold\ndata: {"change":"voted","hold":{"id":"h1"}}\n\n';
     const expected = [
       { event: 'open', data: { holds: [], more: false } },
+      { event: 'budgets', data: { budgets: [], more: false } },
       { event: 'hold', data: { change: 'voted', hold: { id: 'h1' } } },
     ];
     for (let cut = 0; cut <= stream.length; cut++) {

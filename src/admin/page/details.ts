@@ -127,7 +127,7 @@ function oldRowsNotice(hold: Hold): HTMLElement | null {
   const [before = '', after] = words.split(command);
   return h(
     'p',
-    { class: 'notice old-rows' },
+    { class: `notice old-rows${after === undefined ? '' : ' kept'}` },
     after === undefined ? h('strong', null, words) : [before, h('code', null, command), after],
   );
 }

@@ -104,6 +104,32 @@ export interface HoldChange {
   readonly hold: HoldSummary;
 }
 
+export interface Budget {
+  readonly role: string;
+  readonly user: string;
+  readonly window_ms: number;
+  /** null: there is no such limit. */
+  readonly limits: { readonly rows: number | null; readonly statements: number | null };
+  readonly spent: { readonly rows: number; readonly statements: number };
+  readonly since: string;
+  /** A limit is reached. */
+  readonly tripped: boolean;
+  /** When it is free again by itself; null: it is. */
+  readonly clears_at: string | null;
+  readonly may_reset: { readonly allowed: boolean; readonly reason: string | null };
+}
+
+export interface BudgetList {
+  readonly budgets: readonly Budget[];
+  readonly more: boolean;
+}
+
+export interface BudgetReset {
+  readonly role: string;
+  readonly user: string;
+  readonly forgotten: { readonly rows: number; readonly statements: number };
+}
+
 export interface Session {
   readonly name: string;
   readonly groups: readonly string[];
