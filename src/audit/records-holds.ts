@@ -34,6 +34,7 @@ export function holdBody(hold: Hold, waitedMs: number): string {
   return (
     `"kind":"hold",${identity(hold)},"state":"${hold.state}","style":"${subject.style}",` +
     `"in_transaction":${subject.inTransaction === null ? 'false' : 'true'},` +
+    `"old_rows":${jsonStringOrNull(subject.oldRows)},` +
     `"approvals":${hold.approvals.toString()},"approvals_given":${approvalsGiven(hold).toString()},` +
     `"groups":${names(hold.groups)},"expires_at":${instant(hold.expiresAt)},` +
     `"withdrawal":${jsonStringOrNull(hold.withdrawal)},"policy":${jsonString(subject.policy)},` +

@@ -102,6 +102,8 @@ export function holdPage(hold: HoldView, options: TextOptions): string {
   }
   if (hold.style === 'ticket')
     field('waits', 'not on the wire: once approved, it passes when it is sent again');
+  const undo = undoWords(hold);
+  if (undo !== null) field('undo', undo);
   field('decision', hold.decision);
 
   for (const { action, rule, message, hint, detail } of hold.matches) {
@@ -172,6 +174,17 @@ function stateWords(hold: HoldView, now: number): string {
     case 'released':
       return 'released to run';
   }
+}
+
+/** Whether there is a way back from it; null: its role does not ask for one, or it did not run. */
+function undoWords({ id, state, old_rows: oldRows, impact }: HoldView): string | null {
+  if (oldRows === null || !['requested', 'approved', 'released'].includes(state)) return null;
+  if (oldRows === 'kept') return `old rows are kept: holdfast undo script ${id} puts them back`;
+  if (impact?.measured === 'transaction')
+    return 'old rows are not kept of what is approved at its COMMIT: Holdfast cannot undo it, except statements that were approved by themselves before';
+  return impact?.tables.length === 0
+    ? 'it changed no row when it was tried, so there are no old rows to keep'
+    : 'old rows are not kept of this: once approved, Holdfast cannot undo it';
 }
 
 /** `1 of 2 approvals; dba, oncall may vote` */

@@ -18,7 +18,7 @@ import type { SessionImpact } from './session-impact.js';
 import type { GatedConnection } from './waits.js';
 
 /** A message that may pass, as far as it is to be approved and counted. */
-export interface ToApprove extends Omit<Approvable, 'trial'> {
+export interface ToApprove extends Omit<Approvable, 'trial' | 'oldRows'> {
   /** It must be approved, by itself or by what its names stand for. */
   readonly mustApprove: boolean;
   /** Those of its texts that are held. */
@@ -92,7 +92,7 @@ export class Approval {
       return { tried: true, released: null };
     const { status } = this.#connection.transaction();
     const trial = this.#impact.trial ?? this.#impact.ofCommit(message.judged, status);
-    const answer = this.#holds.approved({ ...message, trial });
+    const answer = this.#holds.approved({ ...message, trial, oldRows: this.#impact.oldRowsOf(trial) });
     // A message that passes, or does not, is not the one that was tried any more.
     if (answer === null || 'runs' in answer || answer.kind === 'refuse') this.#impact.forgetTrial();
     return answer === null || 'runs' in answer ? { tried: false, released: answer } : answer;
@@ -114,9 +114,9 @@ export class Approval {
       this.#impact.passes(record.facts);
       return null;
     }
-    const measured = released?.hold.subject.measured ?? null;
+    const { measured = null, oldRows = null } = released?.hold.subject ?? {};
     const approved = measured?.by === 'preview' ? measured.tables : released === null ? null : 'unmeasured';
     const hold = released?.hold.id ?? null;
-    return this.#impact.guard(measuring, run, { record, sql, trial: tried, approved, hold });
+    return this.#impact.guard(measuring, run, { record, sql, trial: tried, approved, oldRows, hold });
   }
 }

@@ -7,7 +7,7 @@
  */
 import { hash } from 'node:crypto';
 import type { Catalog } from '../catalog/catalog.js';
-import type { HeldMatch, HeldParameter, HeldRelation, Measured, Subject } from '../holds/hold.js';
+import type { HeldMatch, HeldParameter, HeldRelation, Measured, OldRows, Subject } from '../holds/hold.js';
 import type { HoldSetting, Login, Match } from '../policy/types.js';
 import { changedBeside } from '../policy/reach.js';
 import { named } from '../policy/words.js';
@@ -34,6 +34,7 @@ export interface HeldMessage {
   readonly searchPath: string | null;
   /** What was measured, and why that is to be approved; null: nothing was. */
   readonly trial: Trial | null;
+  readonly oldRows: OldRows;
 }
 
 /** What a statement, or a transaction, turned out to change. */
@@ -41,6 +42,8 @@ export interface Trial {
   readonly measured: Measured;
   /** Strictest first; none where the statement is held whatever it changes. */
   readonly matches: readonly Match[];
+  /** When it runs again, once approved, the old rows of what it changes are kept. */
+  readonly keepsOldRows: boolean;
 }
 
 /** Relations beyond these are not listed: nobody would read them. */
@@ -83,7 +86,7 @@ export function subjectOf(
   environment: string,
   decision: string,
 ): Subject {
-  const { judged, reached, parameters, inTransaction, searchPath, trial } = message;
+  const { judged, reached, parameters, inTransaction, searchPath, trial, oldRows } = message;
   const { scope, sql } = judged;
   const bytes = shownBytes(message);
   const shown = shownTexts(judged);
@@ -111,6 +114,7 @@ export function subjectOf(
       : [...(trial?.matches.map(heldMatch) ?? []), ...shown.matches, ...reached.flatMap(matchesOfReached)],
     relations: reached.length === 0 ? shown.relations : relationsOf([judged, ...reached], scope.catalog),
     measured: trial?.measured ?? null,
+    oldRows,
     style: setting.style,
   };
 }

@@ -6,7 +6,7 @@
  * hand (held.ts). It never makes a message pass that the gate has not judged.
  */
 import type { Refusal } from '../errors.js';
-import type { HeldParameter, Withdrawal } from '../holds/hold.js';
+import type { HeldParameter, OldRows, Withdrawal } from '../holds/hold.js';
 import type { Match } from '../policy/types.js';
 import type { TransactionStatus } from '../protocol/constants.js';
 import type { Meaning } from '../session/ports.js';
@@ -40,6 +40,7 @@ export interface Approvable {
   readonly parameters: readonly HeldParameter[];
   /** What it turned out to change, where that is to be approved; null: nothing was measured. */
   readonly trial: Trial | null;
+  readonly oldRows: OldRows;
   /**
    * Records its decisions.
    * @param match why it is held, where that is not its own judgement
@@ -112,7 +113,8 @@ export class SessionHolds {
    * Has it approved, where that is needed.
    * @returns null where there is nothing to approve
    */
-  approved({ judged, text, reached, parameters, trial, record }: Approvable): NotPassed | Release | null {
+  approved({ record, ...message }: Approvable): NotPassed | Release | null {
+    const { judged, reached, trial } = message;
     const { role, passage, connection } = this.#parts;
     const { hold } = role.scope.role;
     const own = passage.needsApproval(judged);
@@ -126,10 +128,8 @@ export class SessionHolds {
     // The server refuses all but the end of a block that has failed (25P02), so there is nothing to approve.
     if (!this.#held.open && status === 'E' && executed === 0 && !endsTransaction(judged)) return null;
     const inTransaction = this.#transaction.current(status, executed, this.#now());
-    const answer = this.#held.pass(
-      { judged, text, reached, parameters, inTransaction, searchPath: this.#searchPath, trial },
-      hold,
-      () => record(trial?.matches[0] ?? (own ? null : (reached[0]?.judgement.decisive ?? null))),
+    const answer = this.#held.pass({ ...message, inTransaction, searchPath: this.#searchPath }, hold, () =>
+      record(trial?.matches[0] ?? (own ? null : (reached[0]?.judgement.decisive ?? null))),
     );
     if (answer === 'wait') return WAIT;
     return 'runs' in answer ? answer : { kind: 'refuse', refusal: answer };

@@ -19,6 +19,7 @@ import { mayHold, runsOnce, trustsDeferred } from '../policy/measured.js';
 import type { Measuring } from '../policy/measured.js';
 import type { Match } from '../policy/types.js';
 import type { TransactionStatus } from '../protocol/constants.js';
+import type { OldRows } from '../holds/hold.js';
 import type { CountedAnswer, Counts, Ending, Execution, Guard } from '../session/ports.js';
 import type { StatementFacts } from '../sql/facts.js';
 import type { Block } from './blocks.js';
@@ -42,7 +43,7 @@ import type { Recorder, Run } from './recorder.js';
 import type { SessionRole } from './session-role.js';
 import type { TransactionState } from './waits.js';
 import type { UndoStore } from '../undo/store.js';
-import { UndoCapture, askWhetherKept } from './undo-capture.js';
+import { UndoCapture, askWhetherKept, canBeFollowed } from './undo-capture.js';
 import type { UndoOf } from './undo-capture.js';
 import { rulesOf } from './words.js';
 
@@ -159,6 +160,8 @@ export class SessionImpact {
     return {
       measured: { by: 'transaction', tables: impact, statements },
       matches: [atCommit(this.#role.scope.role.name, impact, false)],
+      // It has changed them already.
+      keepsOldRows: false,
     };
   }
 
@@ -214,12 +217,17 @@ export class SessionImpact {
     this.#counters.uncounted(facts);
   }
 
-  /** How a run is counted. */
-  guard({ scope, copies }: Measuring, run: Run, of: Omit<Guarded, 'scope' | 'known' | 'capture'>): Guard {
+  /** How a run is counted. @param oldRows what was said of them to those who approved it */
+  guard(
+    { scope, copies }: Measuring,
+    run: Run,
+    { oldRows, ...of }: Omit<Guarded, 'scope' | 'known' | 'capture'> & { readonly oldRows: OldRows },
+  ): Guard {
     const standing = this.#standing();
     const { approved } = of;
     const tables = approved === null || approved === 'unmeasured' ? [] : approved;
-    const kept = this.#keepsOldRows && tables.some((table) => changed(table) > 0);
+    // Of a hold that an earlier version has written nothing is known, and they are kept.
+    const kept = this.#keepsOldRows && oldRows !== 'not_kept' && tables.some((table) => changed(table) > 0);
     const capture = kept
       ? new UndoCapture(tables, this.#undo.store, standing.status === 'I', this.#isolation)
       : null;
@@ -230,6 +238,12 @@ export class SessionImpact {
     const first = capture?.before((problem) => notKept(problem, run.decision)) ?? null;
     const { before, after } = this.#queries[scope];
     return { before: known === null ? before : null, after, copyIn: copies, preview, first };
+  }
+
+  /** What approvers are told of the old rows of a message that has, or has not, been tried. */
+  oldRowsOf(trial: Trial | null): OldRows {
+    if (!this.#keepsOldRows) return null;
+    return trial?.keepsOldRows === true ? 'kept' : 'not_kept';
   }
 
   /** Whether old rows of what is approved are kept. */
@@ -279,15 +293,16 @@ export class SessionImpact {
       trial,
       undoable,
     });
+    const keepsOldRows = this.#keepsOldRows && canBeFollowed(impact, record.facts);
     const settle = (problem: string | null): CountedAnswer =>
       this.#settle(
         run,
         guarded,
         ending,
-        { impact, id, matches, word: problem === null ? word : 'refuse' },
+        { impact, id, matches, word: problem === null ? word : 'refuse', keepsOldRows },
         problem,
       );
-    if (word === 'undo' && this.#keepsOldRows && scope === 'changed' && total(impact) > 0)
+    if (word === 'undo' && keepsOldRows)
       return askWhetherKept(impact, (problem, isolation) => {
         if (this.#transaction.ofOneStatement) this.#isolation = isolation;
         return settle(problem);
@@ -302,10 +317,14 @@ export class SessionImpact {
     run: Run,
     guarded: Guarded,
     ending: Ending,
-    counted: Verdict & { readonly impact: Impact; readonly id: string | null },
+    counted: Verdict & {
+      readonly impact: Impact;
+      readonly id: string | null;
+      readonly keepsOldRows: boolean;
+    },
     problem: string | null,
   ): CountedAnswer {
-    const { impact, id, matches, word } = counted;
+    const { impact, id, matches, word, keepsOldRows } = counted;
     const decisive = matches[0] ?? null;
     const refusal =
       problem !== null
@@ -323,7 +342,7 @@ export class SessionImpact {
     });
     if (refusal !== null) return { kind: 'refuse', refusal };
     if (word === 'undo') {
-      this.#trial = { measured: { by: 'preview', tables: impact, statements: [] }, matches };
+      this.#trial = { measured: { by: 'preview', tables: impact, statements: [] }, matches, keepsOldRows };
       return { kind: 'undo' };
     }
     this.#transaction.keep(run, impact, id, guarded.sql);

@@ -8,7 +8,7 @@
  * session/guarding.ts.
  */
 import type { Refusal } from '../errors.js';
-import { changed } from '../impact/impact.js';
+import { changed, total } from '../impact/impact.js';
 import type { Approved, Impact } from '../impact/impact.js';
 import { UndoError } from '../undo/document.js';
 import type { UndoDocument, UndoHeader } from '../undo/document.js';
@@ -25,6 +25,8 @@ import {
 import type { ChangedTable, Query } from '../undo/questions.js';
 import { changedRows, readDescription } from '../undo/rows.js';
 import type { Described } from '../undo/rows.js';
+import { changesWholeTables } from '../policy/measured.js';
+import type { StatementFacts } from '../sql/facts.js';
 import type { UndoStore } from '../undo/store.js';
 import type { Asking, BeforeAnswer, CountedAnswer, Counts, Question } from '../session/ports.js';
 
@@ -42,6 +44,18 @@ function changedTables(tables: readonly Approved[]): ChangedTable[] {
   return tables
     .filter((table) => changed(table) > 0)
     .map(({ schema, name, inserted }) => ({ schema, name, inserted: inserted > 0 }));
+}
+
+/**
+ * Whether the rows that a statement was seen to change can be followed when it runs again: not those of tables that it
+ * empties, drops or makes, since a query that is open on a table keeps the server from emptying it.
+ */
+export function canBeFollowed(impact: Impact, facts: StatementFacts | null): boolean {
+  return (
+    total(impact) > 0 &&
+    !impact.some(({ emptied }) => emptied) &&
+    (facts === null || !changesWholeTables(facts))
+  );
 }
 
 /**

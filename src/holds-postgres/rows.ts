@@ -7,7 +7,7 @@
  */
 import type { QueryResultRow } from 'pg';
 import { z } from 'zod';
-import { HOLD_STATES, WITHDRAWALS, charactersOf, isOpen } from '../holds/hold.js';
+import { HOLD_STATES, OLD_ROWS, WITHDRAWALS, charactersOf, isOpen } from '../holds/hold.js';
 import type { Hold, Subject, Vote } from '../holds/hold.js';
 import { bytesOf } from '../holds/limits.js';
 import { VERDICTS } from '../policy/types.js';
@@ -85,6 +85,8 @@ const subjectSchema = z.strictObject({
       statements: z.array(z.string()),
     })
     .nullable(),
+  // Holds of earlier versions do not say it.
+  oldRows: z.enum(OLD_ROWS).nullable().default(null),
   style: z.enum(['wait', 'ticket']),
 }) satisfies z.ZodType<Subject>;
 

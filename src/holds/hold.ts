@@ -77,6 +77,13 @@ export interface Measured {
   readonly statements: readonly string[];
 }
 
+/**
+ * Whether it stays, once approved, only with the old rows of all that it changes stored for `holdfast undo`;
+ * null: its role does not ask for that.
+ */
+export const OLD_ROWS = ['kept', 'not_kept'] as const;
+export type OldRows = (typeof OLD_ROWS)[number] | null;
+
 export type HeldMatch = Pick<Match, 'rule' | 'action' | 'message' | 'hint' | 'detail'>;
 
 /**
@@ -131,6 +138,7 @@ export interface Subject {
   readonly relations: readonly HeldRelation[];
   /** null: nothing was measured. */
   readonly measured: Measured | null;
+  readonly oldRows: OldRows;
   /** `wait`: the statement waits on the wire. `ticket`: it was refused, and passes once when it comes again after the approval. */
   readonly style: HoldSetting['style'];
 }

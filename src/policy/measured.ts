@@ -72,6 +72,11 @@ export function mayHold(role: Role): boolean {
   );
 }
 
+/** Whether a statement by itself empties, fills, drops or makes whole tables. */
+export function changesWholeTables({ actions }: StatementFacts): boolean {
+  return actions.some(({ operation }) => CHANGES_TABLES.has(operation));
+}
+
 /** What it takes to count what a statement does for a role; null: it changes no rows, or nobody asks. */
 export function measuringOf(role: Role, facts: StatementFacts, context: JudgingScope): Measuring | null {
   if (!measures(role) || PREPARES_ONLY.has(facts.operation)) return null;
@@ -80,7 +85,7 @@ export function measuringOf(role: Role, facts: StatementFacts, context: JudgingS
   const runsBody = actions.some(({ operation }) => operation === 'do' || operation === 'call');
   const opaque = effects.includes('opaque');
   const needsBlock = runsBody && (opaque || actions.some(({ operation }) => ENDS_TRANSACTION.has(operation)));
-  if (runsBody || opaque || actions.some(({ operation }) => CHANGES_TABLES.has(operation))) {
+  if (runsBody || opaque || changesWholeTables(facts)) {
     return { scope: 'all', needsBlock, copies };
   }
   if (actions.some(({ operation }) => CHANGES_ROWS.has(operation)) || mayWrite(facts, context))

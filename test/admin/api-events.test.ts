@@ -10,6 +10,7 @@ interface Event {
     readonly change?: string;
     readonly hold?: { readonly id: string };
     readonly holds?: readonly unknown[];
+    readonly budgets?: readonly unknown[];
   };
 }
 
@@ -17,8 +18,10 @@ interface Stream {
   readonly headers: IncomingMessage['headers'];
   /** Everything so far. */
   readonly text: () => string;
-  /** Waits for so many events. */
+  /** Waits for so many events about holds. */
   events(count: number): Promise<Event[]>;
+  /** The lists of budgets that came, when there are so many. */
+  budgets(count: number): Promise<Event['data'][]>;
   readonly ended: Promise<unknown>;
   close(): void;
 }
@@ -39,13 +42,13 @@ async function follow(port: number, as = 'dana'): Promise<Stream> {
     text += chunk.toString();
   });
   response.on('error', () => undefined);
-  const parse = (): Event[] =>
+  const parse = (kind: (event: string) => boolean): Event[] =>
     text
       .split('\n\n')
       .slice(0, -1)
       .flatMap((block) => {
         const [, event = '', data = ''] = /event: (\w+)\ndata: (.*)$/.exec(block) ?? [];
-        return event === '' ? [] : [{ event, data: JSON.parse(data) as Event['data'] }];
+        return event !== '' && kind(event) ? [{ event, data: JSON.parse(data) as Event['data'] }] : [];
       });
   onTestFinished(() => {
     outgoing.destroy();
@@ -58,14 +61,23 @@ async function follow(port: number, as = 'dana'): Promise<Stream> {
       outgoing.destroy();
     },
     async events(count) {
+      const ofHolds = (): Event[] => parse((event) => event !== 'budgets');
       await vi.waitFor(() => {
-        expect(parse().length).toBeGreaterThanOrEqual(count);
+        expect(ofHolds().length).toBeGreaterThanOrEqual(count);
       });
-      return parse();
+      return ofHolds();
+    },
+    async budgets(count) {
+      const lists = (): Event['data'][] => parse((event) => event === 'budgets').map(({ data }) => data);
+      await vi.waitFor(() => {
+        expect(lists().length).toBeGreaterThanOrEqual(count);
+      });
+      return lists();
     },
   };
 }
 
+const OF_APP = { role: 'app', user: 'shop_app' };
 const approve = { choice: 'approve', approver: DANA, reason: null } as const;
 
 describe('GET /api/events', () => {
@@ -126,6 +138,31 @@ describe('GET /api/events', () => {
     await vi.waitFor(() => {
       expect(stream.text()).toMatch(/\n\n:\n\n:\n\n/);
     });
+  });
+
+  it('has the budgets that the caller may see behind what is open, and again when they are others', async () => {
+    const api = await startApi({ heartbeatMs: 10 });
+    const key = { role: 'app', user: 'shop_app', windowMs: 60_000 };
+    const spend = (): void => {
+      api.budgets.counts.charge(key, { rows: 6, statements: 1 }, api.clock.now);
+    };
+    spend();
+    const [stream, outsider] = [await follow(api.port), await follow(api.port, 'olli')];
+    const first = { ...OF_APP, spent: { rows: 6, statements: 1 }, tripped: false };
+    expect(await stream.budgets(1)).toMatchObject([{ budgets: [first], more: false }]);
+    expect(stream.text()).toMatch(/event: open\n[^\n]*\n\nevent: budgets\n/);
+    spend();
+    const second = { ...OF_APP, spent: { rows: 12, statements: 2 }, tripped: true };
+    expect((await stream.budgets(2))[1]).toMatchObject({ budgets: [second] });
+    await api.budgets.reset(key);
+    expect((await stream.budgets(3))[2]).toEqual({ budgets: [], more: false });
+    // Signs of life alone say nothing new.
+    const silent = stream.text().length;
+    await vi.waitFor(() => {
+      expect(stream.text().slice(silent)).toMatch(/:\n\n:\n\n/);
+    });
+    expect(await stream.budgets(3)).toHaveLength(3);
+    expect(await outsider.budgets(1)).toEqual([{ budgets: [], more: false }]);
   });
 
   it('is open four times for one, and free again when it is left', async () => {

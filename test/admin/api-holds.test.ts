@@ -107,6 +107,13 @@ describe('GET /api/holds/:id', () => {
     });
   });
 
+  it.each(['kept', 'not_kept', null] as const)('says whether old rows are kept: %s', async (oldRows) => {
+    const { port, store } = await startApi();
+    await store.request(request({ subject: { oldRows } }));
+    expect((await call(port, '/api/holds/h1')).body).toMatchObject({ old_rows: oldRows });
+    expect((await call(port, '/api/holds')).body).toMatchObject({ holds: [{ old_rows: oldRows }] });
+  });
+
   it('does not tell a hold that is not for the caller from one that there is not', async () => {
     const { port, store } = await startApi();
     await store.request(request({ groups: ['finance'] }));

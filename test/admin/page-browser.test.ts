@@ -88,6 +88,8 @@ describe.skipIf(CHROMIUM === null)(`the page in Chromium${NEEDS_CHROMIUM}`, { ti
     ]);
     expect(await hold.locator('.tally').textContent()).toBe('0 of 1 approval · from dba');
     expect(await hold.locator('.matches').textContent()).toContain('hold: protected-tables');
+    // The role does not ask for old rows.
+    expect(await hold.getByText('Old rows').count()).toBe(0);
 
     await hold.getByLabel('Reason').fill('I have looked at it');
     await hold.getByRole('button', { name: 'Approve …' }).click();
@@ -309,6 +311,34 @@ describe.skipIf(CHROMIUM === null)(`the page in Chromium${NEEDS_CHROMIUM}`, { ti
     await ground.approvals.deny(id);
     await client.untilReady();
   });
+
+  for (const [oldRows, words] of [
+    ['kept', (id: string) => `Old rows are kept: holdfast undo script ${id} puts them back.`],
+    ['not_kept', () => 'Old rows are not kept of this: once approved, Holdfast cannot undo it.'],
+  ] as const) {
+    test(`whether there is a way back is said, and again at the second look: ${oldRows}`, async () => {
+      const { client, id } = await held('DELETE FROM guarded WHERE id = 10');
+      const window = await openWindow(browser, ground.holdfast.adminPort);
+      windows.push(window);
+      await window.page.route(`**/api/holds/${id}`, async (route) => {
+        const response = await route.fetch();
+        const body = (await response.json()) as object;
+        await route.fulfill({ response, json: { ...body, old_rows: oldRows } });
+      });
+      await window.signIn(tokenOf('dana'));
+      const hold = card(window.page, id);
+      await hold.locator('.old-rows').waitFor();
+      expect(await hold.locator('.old-rows').textContent()).toBe(words(id));
+      await hold.getByRole('button', { name: 'Approve …' }).click();
+      expect(await hold.locator('.second-look').textContent()).toContain(words(id));
+      await hold.getByRole('button', { name: 'Back' }).click();
+      await hold.getByRole('button', { name: 'Deny …' }).click();
+      expect(await hold.locator('.second-look').textContent()).not.toContain('Old rows');
+      await window.page.unrouteAll();
+      await ground.approvals.deny(id);
+      await client.untilReady();
+    });
+  }
 
   test('the token is not kept; signing out and losing the token leave nothing on the page', async () => {
     const page = await open('dana');

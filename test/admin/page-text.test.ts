@@ -6,11 +6,14 @@ import { fromFirstWord, tokens } from '../../src/admin/page/sql-tokens.js';
 import { createEventParser } from '../../src/admin/page/event-parser.js';
 import { brief, isHidden, pieces, unusualWords, visible } from '../../src/admin/page/visible.js';
 import {
+  budgetWords,
   clockTime,
   countdown,
   dangerOf,
   duration,
   environmentWords,
+  oldRowsWords,
+  spentWords,
   stakeOf,
   stateWords,
   verbOf,
@@ -185,6 +188,29 @@ describe('words', () => {
     );
   });
 
+  it('of old rows: how they are put back, why there is no way back, or nothing where nobody asks', () => {
+    const view = holdView(hold(), DANA, T0);
+    const words = (more: Partial<typeof view>): string | null => oldRowsWords({ ...view, ...more });
+    const tables = [{ schema: 'public', name: 't', inserted: 0, updated: 2, deleted: 0, percent: 10 }];
+    const kept = 'Old rows are kept: holdfast undo script h1 puts them back.';
+    const lost = 'Old rows are not kept of this: once approved, Holdfast cannot undo it.';
+    expect(words({})).toBeNull();
+    expect(words({ old_rows: 'kept', impact: { tables, measured: 'preview' } })).toBe(kept);
+    expect(words({ old_rows: 'kept', state: 'released' })).toBe(kept);
+    expect(words({ old_rows: 'not_kept' })).toBe(lost);
+    expect(words({ old_rows: 'not_kept', impact: { tables, measured: 'preview' } })).toBe(lost);
+    expect(words({ old_rows: 'not_kept', impact: { tables: [], measured: 'preview' } })).toBe(
+      'It changed no row when it was tried, so there are no old rows to keep.',
+    );
+    expect(words({ old_rows: 'not_kept', impact: { tables, measured: 'transaction' } })).toMatch(
+      /^Old rows are not kept of what is approved at its COMMIT: Holdfast cannot undo it/,
+    );
+    // What did not run has nothing to be put back.
+    for (const state of ['denied', 'expired', 'withdrawn'] as const)
+      for (const oldRows of ['kept', 'not_kept'] as const)
+        expect(words({ old_rows: oldRows, state })).toBeNull();
+  });
+
   it('of what became of it say whether it ran', () => {
     const view = holdView(hold(), DANA, T0);
     const words = (more: Partial<typeof view>): string => stateWords({ ...view, ...more });
@@ -197,6 +223,31 @@ describe('words', () => {
       'Withdrawn because the client has gone away. It did not run.',
     );
     expect(words({ state: 'approved', style: 'ticket' })).toBe('Approved. It runs when it is sent again.');
+  });
+
+  it('of write budgets', () => {
+    const budget = {
+      role: 'app',
+      user: 'shop_app',
+      window_ms: 60_000,
+      limits: { rows: 1_000, statements: null },
+      spent: { rows: 1_200, statements: 1 },
+      since: new Date(T0).toISOString(),
+      tripped: true,
+      clears_at: null,
+      may_reset: { allowed: true, reason: null },
+    };
+    expect(spentWords(budget)).toBe('1,200 of 1,000 rows and 1 statement within 1 min');
+    const other = { limits: { rows: null, statements: 1 }, spent: { rows: 1, statements: 2 } };
+    const words = (window: number): string => spentWords({ ...budget, ...other, window_ms: window });
+    expect(words(5_400_000)).toBe('1 row and 2 of 1 statement within 1 h 30 min');
+    expect(words(3_600_000)).toMatch(/ within 1 h$/);
+    expect(words(90_000)).toMatch(/ within 1 min 30 s$/);
+    expect([budgetWords(1, 0), budgetWords(0, 2), budgetWords(1, 2)]).toEqual([
+      '1 spent',
+      '2 used in part',
+      '1 spent, 2 used in part',
+    ]);
   });
 
   it('of times', () => {
@@ -241,9 +292,11 @@ describe('the stream of events', () => {
   it('is read in whatever pieces it comes; signs of life and strange events are nothing', () => {
     const stream =
       'retry: 3000\nevent: open\ndata: {"holds":[],"more":false}\n\n:\n\nevent: news\ndata: {}\n\n' +
+      'event: budgets\ndata: {"budgets":[],"more":false}\n\n' +
       'event: hold\ndata: {"change":"voted","hold":{"id":"h1"}}\n\n';
     const expected = [
       { event: 'open', data: { holds: [], more: false } },
+      { event: 'budgets', data: { budgets: [], more: false } },
       { event: 'hold', data: { change: 'voted', hold: { id: 'h1' } } },
     ];
     for (let cut = 0; cut <= stream.length; cut++) {

@@ -6,7 +6,13 @@ import { describe, expect, expectTypeOf, it } from 'vitest';
 import { readPage } from '../../src/admin/page-files.js';
 import type * as wire from '../../src/admin/page/wire.js';
 import type { HoldEventView } from '../../src/admin/api/events.js';
-import type { HoldListView, HoldView, SessionView } from '../../src/admin/api/schemas.js';
+import type {
+  BudgetListView,
+  BudgetResetView,
+  HoldListView,
+  HoldView,
+  SessionView,
+} from '../../src/admin/api/schemas.js';
 import { createSessions } from '../../src/admin/api/sessions.js';
 import { DANA, KIM, T0, request, tokenOf } from '../holds/support.js';
 import { call, startApi } from './api-support.js';
@@ -130,6 +136,8 @@ describe('the files', () => {
     expectTypeOf<HoldListView>().toExtend<wire.HoldList>();
     expectTypeOf<HoldEventView>().toExtend<wire.HoldChange>();
     expectTypeOf<SessionView>().toExtend<wire.Session>();
+    expectTypeOf<BudgetListView>().toExtend<wire.BudgetList>();
+    expectTypeOf<BudgetResetView>().toExtend<wire.BudgetReset>();
   });
 });
 

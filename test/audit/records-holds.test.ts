@@ -46,6 +46,7 @@ describe('records of holds', () => {
       state: 'withdrawn',
       style: 'wait',
       in_transaction: true,
+      old_rows: null,
       approvals: 2,
       approvals_given: 0,
       groups: ['dba', 'oncall'],
@@ -54,6 +55,11 @@ describe('records of holds', () => {
       policy: 'a'.repeat(64),
       waited_ms: 1235,
     });
+  });
+
+  it.each(['kept', 'not_kept'] as const)('with what was said of old rows: %s', (oldRows) => {
+    const held = hold({ subject: { oldRows } });
+    expect(parse(holdBody(held, 0))).toMatchObject({ state: 'requested', old_rows: oldRows });
   });
 
   it('a vote that counts, and one that does not', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { holdView, summaryView } from '../../src/admin/api/views.js';
 import { changeLine, holdPage, holdsTable } from '../../src/commands/holds-text.js';
 import { brief, jsonLine, shownWidth, visible } from '../../src/commands/visible.js';
-import { DANA, KIM, T0, hold } from '../holds/support.js';
+import { DANA, KIM, T0, hold, subject as subjectOf } from '../holds/support.js';
 
 const plain = { color: false, now: T0 + 108_000 };
 type More = Parameters<typeof hold>[0];
@@ -42,6 +42,26 @@ describe('a page', () => {
 its statements
 `);
     expect(page).toContain('DELETE FROM account WHERE id < 9');
+  });
+
+  it('says whether there is a way back, where the role asks for one', () => {
+    const undo = (subject: Parameters<typeof subjectOf>[0], more = {}): string | undefined => {
+      const view = holdView({ ...hold({ subject: subjectOf(subject) }), ...more }, DANA, plain.now);
+      return /^undo {7}((?:.*)(?:\n {11}.*)*)/m.exec(holdPage(view, plain))?.[1]?.replace(/\s+/g, ' ');
+    };
+    const measured = { by: 'preview', tables: [], statements: [] } as const;
+    expect(undo({})).toBeUndefined();
+    expect(undo({ oldRows: 'kept' })).toBe('old rows are kept: holdfast undo script h1 puts them back');
+    expect(undo({ oldRows: 'kept' }, { state: 'denied' })).toBeUndefined();
+    expect(undo({ oldRows: 'not_kept' })).toBe(
+      'old rows are not kept of this: once approved, Holdfast cannot undo it',
+    );
+    expect(undo({ oldRows: 'not_kept', measured })).toBe(
+      'it changed no row when it was tried, so there are no old rows to keep',
+    );
+    expect(undo({ oldRows: 'not_kept', measured: { ...measured, by: 'transaction' } })).toMatch(
+      /^old rows are not kept of what is approved at its COMMIT: Holdfast cannot undo it/,
+    );
   });
 
   it('says all that there is to know', () => {

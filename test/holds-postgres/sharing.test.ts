@@ -165,6 +165,22 @@ describe('one-time codes', () => {
   });
 });
 
+describe('old rows', () => {
+  test.each(['kept', 'not_kept', null] as const)('%s is what the others read', async (oldRows) => {
+    const [a, b] = [await open(), await open()];
+    await a.store.request(request({ subject: { oldRows } }));
+    expect((await b.store.get('h1'))?.subject.oldRows).toBe(oldRows);
+  });
+
+  test('nothing is said of them in a hold of an earlier version', async () => {
+    const a = await open();
+    await a.store.request(request({ subject: { oldRows: 'kept' } }));
+    await rows(`UPDATE ${ground.schema}.hold SET subject = (subject::jsonb - 'oldRows')::json`);
+    const b = await open();
+    expect((await b.store.get('h1'))?.subject).toMatchObject({ user: 'eng_sam', oldRows: null });
+  });
+});
+
 describe('the schema', () => {
   test('is made once by processes that start at one moment', async () => {
     await Promise.all(Array.from({ length: 5 }, () => open()));

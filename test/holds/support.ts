@@ -53,6 +53,7 @@ export function subject(more: Partial<Subject> = {}): Subject {
     matches: [{ rule: 'drop-table', action: 'hold', message: 'DROP TABLE removes a table.', hint: null }],
     relations: [{ schema: null, name: 'orders', mode: 'ddl', estimatedRows: 1_200_000 }],
     measured: null,
+    oldRows: null,
     style: 'wait',
     ...more,
   };

@@ -26,7 +26,7 @@ version: 1
 roles:
   - name: keepers
     access: admin
-    rules: { default: allow, row-limit: { action: hold, statement: 1, tolerance: 1 }, json-overwrite: hold }
+    rules: { default: allow, row-limit: { action: hold, statement: 1, tolerance: 1 }, json-overwrite: hold, drop-table: hold }
     hold: { approvals: 1, approvers: [dba], timeout: 60s, in_transaction_timeout: 20s }
     undo: capture
 approvers:
@@ -262,6 +262,106 @@ const CASCADING = 'DELETE FROM account WHERE id BETWEEN 2 AND 4';
 function results(lines: readonly Line[]): readonly Line[] {
   return lines.filter((line) => /^(Error|CommandComplete|ReadyForQuery|ParameterStatus)/.test(line));
 }
+
+/** What approvers are told of the old rows; then it is approved. */
+async function told(
+  client: WireClient,
+  lines: readonly string[],
+): Promise<{ readonly oldRows: string | null; readonly id: string; readonly lines: readonly Line[] }> {
+  const answer = say(client, lines);
+  const { id } = await approvals.next();
+  const { old_rows: oldRows } = await approvals.show(id);
+  await approvals.approve(id);
+  return { oldRows, id, lines: await answer };
+}
+
+async function isKept(id: string): Promise<boolean> {
+  return (await listUndoFiles(directory)).some(({ hold }) => hold === id);
+}
+
+describe('what approvers are told of it', () => {
+  const KEPT: readonly (readonly [what: string, begin: string | null, sql: string])[] = [
+    ['what is above the limit', null, 'DELETE FROM quiet'],
+    ['what a rule holds whatever it changes', null, `UPDATE typed SET b = '{"a": 1}' WHERE id = 1`],
+    ['within a block', 'BEGIN', 'DELETE FROM quiet'],
+    ['a body that is above the limit', 'BEGIN', 'DO $$ BEGIN DELETE FROM quiet; END $$'],
+  ];
+  for (const [what, begin, sql] of KEPT) {
+    test(`they are kept: ${what}`, async () => {
+      await reset();
+      const client = await login();
+      if (begin !== null) await say(client, simple(begin));
+      const { oldRows, id, lines } = await told(client, simple(sql));
+      expect(results(lines).some((line) => line.startsWith('Error'))).toBe(false);
+      expect([oldRows, await isKept(id)]).toEqual(['kept', true]);
+    });
+  }
+
+  const NOT_KEPT: readonly (readonly [what: string, begin: string | null, sql: string])[] = [
+    ['what a rule holds untried', null, 'DROP TABLE IF EXISTS spare'],
+    ['TRUNCATE that is above the limit', null, 'TRUNCATE quiet'],
+    ['the same within a block', 'BEGIN', 'TRUNCATE quiet'],
+    ['a body that empties a table', 'BEGIN', 'DO $$ BEGIN TRUNCATE quiet; END $$'],
+    ['a table that is made and filled', 'BEGIN', 'CREATE TABLE made AS SELECT * FROM quiet'],
+    ['what changes nothing', null, `UPDATE typed SET b = '{"a": 1}' WHERE id = 99`],
+  ];
+  for (const [what, begin, sql] of NOT_KEPT) {
+    test(`they are not kept, and it runs: ${what}`, async () => {
+      await reset();
+      // How many rows a TRUNCATE takes is what the server has estimated.
+      await admin((one) => one.query('ANALYZE quiet; DROP TABLE IF EXISTS spare; CREATE TABLE spare ()'));
+      await admin((one) => one.query(`ALTER TABLE spare OWNER TO "${user.name}"`));
+      const client = await login();
+      if (begin !== null) await say(client, simple(begin));
+      const { oldRows, id, lines } = await told(client, simple(sql));
+      expect(results(lines)[0], JSON.stringify(client.errors)).toMatch(/^CommandComplete/);
+      expect([oldRows, await isKept(id)]).toEqual(['not_kept', false]);
+    });
+  }
+
+  test('they are not kept at COMMIT, but of what was approved by itself before; where nobody asks nothing is said', async () => {
+    await reset();
+    const rules = 'row-limit: { action: hold, statement: 3 }';
+    const policy = (undo: string): string =>
+      POLICY.replace(/rules: .*/, `rules: { default: allow, ${rules} }`)
+        .replace('approvers: [dba], ', 'approvers: [dba], at_commit: true, ')
+        .replace('    undo: capture\n', undo);
+    const there = await startTestHoldfast(database, policy('    undo: capture\n'));
+    const people = await followHolds(there);
+    const client = await login(there);
+    const ask = async (sql: string): Promise<string | null> => {
+      const answer = say(client, simple(sql));
+      const { id } = await people.next();
+      const { old_rows: oldRows } = await people.show(id);
+      await people.approve(id);
+      expect(results(await answer)[0]).toMatch(/^CommandComplete/);
+      return oldRows;
+    };
+    const kept = (): Promise<number> =>
+      listUndoFiles(join(there.directory, 'undo')).then(({ length }) => length);
+    await say(client, simple('BEGIN'));
+    await say(client, simple('DELETE FROM quiet WHERE id = 1'));
+    expect([await ask('COMMIT'), await kept()]).toEqual(['not_kept', 0]);
+    await say(client, simple('BEGIN'));
+    expect([await ask('DELETE FROM quiet'), await kept()]).toEqual(['kept', 1]);
+    expect([await ask('COMMIT'), await kept()]).toEqual(['not_kept', 1]);
+    // By itself it is tried.
+    expect([await ask('INSERT INTO quiet VALUES (1)'), await kept()]).toEqual(['kept', 2]);
+    await people.close();
+    await there.close();
+
+    const without = await startTestHoldfast(database, policy(''));
+    const others = await followHolds(without);
+    const second = await login(without);
+    const answer = say(second, simple('DELETE FROM quiet'));
+    const { id } = await others.next();
+    expect((await others.show(id)).old_rows).toBeNull();
+    await others.approve(id);
+    expect(results(await answer)[0]).toBe('CommandComplete DELETE 1');
+    await others.close();
+    await without.close();
+  });
+});
 
 describe('what has changed since', () => {
   test('a row that was changed: nothing is put back, but where it is said that it may be overwritten', async () => {

@@ -86,6 +86,7 @@ describe('the generic JSON', () => {
         literals: false,
         parameters: [{ type: 'integer', format: 'text' }],
         in_transaction: false,
+        old_rows: null,
         requested_at: '2026-01-02T03:04:05.000Z',
         expires_at: '2026-01-02T03:14:05.000Z',
         approvals: { needed: 1, given: 0 },
@@ -95,6 +96,10 @@ describe('the generic JSON', () => {
       },
       link: PAGE,
     });
+  });
+
+  it.each(['kept', 'not_kept'] as const)('says what becomes of old rows: %s', (oldRows) => {
+    expect(json(holdOf('DELETE FROM orders', { oldRows })).hold['old_rows']).toBe(oldRows);
   });
 
   it('has literals, parameters and reasons where the setting says so, and passwords never', () => {
@@ -234,6 +239,19 @@ function texts({ blocks }: SlackMessage): SlackText[] {
 const seen = (text: string): string => text.replaceAll('\u2060', '');
 
 describe('the message for Slack', () => {
+  it('says whether there is a way back, where the role asks for one, to those who decide', () => {
+    const words = (oldRows: 'kept' | 'not_kept' | null, event: WebhookEvent = 'requested'): string[] =>
+      texts(slack(holdOf('DELETE FROM orders', { oldRows }), { event }))
+        .map(({ text }) => seen(text))
+        .filter((text) => text.startsWith('Undo'));
+    expect(words('kept')).toEqual(['Undo\nold rows are kept']);
+    expect(words('not_kept')).toEqual([
+      'Undo\nold rows are not kept: once approved, Holdfast cannot undo it',
+    ]);
+    expect(words(null)).toEqual([]);
+    expect(words('kept', 'denied')).toEqual([]);
+  });
+
   it('says what waits, and links to the page', () => {
     const of = holdOf('TRUNCATE orders', {
       operations: ['truncate'],

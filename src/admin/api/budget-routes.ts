@@ -45,14 +45,14 @@ interface Budget {
 
 /** /budgets and /budgets/reset, behind the guard. */
 export function budgetRoutes(api: FastifyInstance, options: BudgetRoutesOptions): void {
-  api.get('/budgets', (request, reply) => reply.send(listView(options, callerOf(request).approver)));
+  api.get('/budgets', (request, reply) => reply.send(budgetList(options, callerOf(request).approver)));
   api.post('/budgets/reset', { bodyLimit: BODY_LIMIT_BYTES }, (request, reply) =>
     resetBudget(options, request, reply),
   );
 }
 
 /** Those of the policy's roles; what was counted for another window, under an earlier policy, stops nobody. */
-function budgetsOf({ budgets, policy }: BudgetRoutesOptions): readonly Budget[] {
+function budgetsOf({ budgets, policy }: Pick<BudgetRoutesOptions, 'budgets' | 'policy'>): readonly Budget[] {
   const asked = new Map(
     policy().roles.flatMap((role) => {
       const ask = budgetOfRole(role);
@@ -70,7 +70,11 @@ function decidable({ role, counted }: Budget): Parameters<typeof maySee>[0] {
   return { groups: role.hold?.approvers ?? [], subject: { user: counted.key.user } };
 }
 
-function listView(options: BudgetRoutesOptions, caller: Approver): BudgetListView {
+/** The budgets that the caller may see, those first of which most is spent. */
+export function budgetList(
+  options: Pick<BudgetRoutesOptions, 'budgets' | 'policy'>,
+  caller: Approver,
+): BudgetListView {
   const seen = budgetsOf(options)
     .filter((budget) => maySee(decidable(budget), caller))
     .map((budget) => ({ share: shareOf(budget), budget }))

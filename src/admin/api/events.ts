@@ -1,10 +1,12 @@
 /**
- * Changes of holds as server-sent events (WHATWG HTML, "Server-sent events").
+ * Changes of holds, and what is spent of write budgets, as server-sent events (WHATWG
+ * HTML, "Server-sent events").
  *
  * Law: a stream lives only as long as its token, or its session, is one: each event
  * asks the policy in force again, for the person and for what they may see. Streams are few and
  * their backlog is bounded; a reader that is too slow is cut off and comes again,
- * and every stream begins with what is open.
+ * and every stream begins with what is open. Nobody says when a budget changes: they
+ * are looked at with each sign of life.
  */
 import { Readable } from 'node:stream';
 import type { HoldChange, HoldStore } from '../../holds/store.js';
@@ -14,11 +16,13 @@ import type { HoldState } from '../../holds/hold.js';
 import type { Approver } from '../../policy/types.js';
 import type { Caller } from './authentication.js';
 import { MAX_LISTED } from './schemas.js';
-import type { HoldListView, HoldSummaryView } from './schemas.js';
+import type { BudgetListView, HoldListView, HoldSummaryView } from './schemas.js';
 import { summaryView } from './views.js';
 
 export interface EventStreamsOptions {
   readonly store: HoldStore;
+  /** What this caller may see of write budgets. */
+  readonly budgets: (approver: Approver) => BudgetListView;
   /** The caller as the policy has them now; null: nobody any more. */
   readonly current: (caller: Caller) => Approver | null;
   /** Milliseconds since 1970. */
@@ -45,7 +49,7 @@ const MAX_BACKLOG_BYTES = 1024 ** 2;
 const RECONNECT_MS = 3_000;
 
 export function createEventStreams(options: EventStreamsOptions): EventStreams {
-  const { store, current, now, heartbeatMs, onError } = options;
+  const { store, budgets, current, now, heartbeatMs, onError } = options;
   const streams = new Map<Readable, string>();
 
   function room(tokenSha256: string): boolean {
@@ -79,12 +83,26 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
       send(event('hold', data));
     };
 
+    /** The data of the last `budgets` event. */
+    let told = '';
+    const tellBudgets = (approver: Approver): void => {
+      const list = budgets(approver);
+      const data = JSON.stringify(list);
+      if (data === told) return;
+      told = data;
+      send(event('budgets', list));
+    };
+
     const unsubscribe = store.subscribe((change) => {
       if (early === null) tell(change);
       else early.push(change);
     });
     const heartbeat = setInterval(() => {
-      if (caller() !== null) send(':\n\n');
+      const approver = caller();
+      if (approver === null) return;
+      send(':\n\n');
+      // What is sent before the list of open holds would not be what the stream begins with.
+      if (early === null) tellBudgets(approver);
     }, heartbeatMs);
     heartbeat.unref();
     const end = (): void => {
@@ -105,6 +123,7 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
       });
       const list: HoldListView = { holds: holds.map((hold) => summaryView(hold, approver, now())), more };
       send(`retry: ${RECONNECT_MS.toString()}\n${event('open', list)}`);
+      tellBudgets(approver);
       const missed = early ?? [];
       early = null;
       for (const change of missed) tell(change);
@@ -130,7 +149,10 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
   };
 }
 
-function event(name: 'open' | 'hold', data: HoldListView | HoldEventView): string {
+function event(
+  name: 'open' | 'hold' | 'budgets',
+  data: HoldListView | HoldEventView | BudgetListView,
+): string {
   // One line: JSON has no raw line ends.
   return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }

@@ -164,7 +164,7 @@ export function openApi(): object {
         get: {
           operationId: 'events',
           summary:
-            'server-sent events: `open` with the list of open holds first, then `hold` for each change',
+            'server-sent events: `open` with the list of open holds first, then `hold` for each change; `budgets` with the list of write budgets behind `open`, and when it is another one',
           ...answers('a stream that does not end', {
             content: { 'text/event-stream': { schema: { type: 'string' } } },
           }),

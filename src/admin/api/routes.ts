@@ -22,7 +22,7 @@ import type { Approver, Policy } from '../../policy/types.js';
 import { createAuthenticator } from './authentication.js';
 import type { Authenticator } from './authentication.js';
 import { BODY_LIMIT_BYTES, BODY_PROBLEMS, bodyWords, readBodies } from './bodies.js';
-import { budgetRoutes } from './budget-routes.js';
+import { budgetList, budgetRoutes } from './budget-routes.js';
 import { createEventStreams } from './events.js';
 import { callerOf, currentApprover, guard, sendUnauthenticated } from './guard.js';
 import { createOneTimeCodes } from './one-time-codes.js';
@@ -96,6 +96,7 @@ export function holdsApi(options: ApiOptions): FastifyPluginCallback {
   };
   const streams = createEventStreams({
     store,
+    budgets: (approver) => budgetList(options, approver),
     now: holdsNow,
     current: (caller) => currentApprover({ authenticator, sessions }, caller),
     heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,

@@ -6,7 +6,7 @@
  * must be known to the last key; whoever reads an answer must bear new ones.
  */
 import { z } from 'zod';
-import { HOLD_ID, HOLD_STATES, WITHDRAWALS } from '../../holds/hold.js';
+import { HOLD_ID, HOLD_STATES, OLD_ROWS, WITHDRAWALS } from '../../holds/hold.js';
 import { VERDICTS } from '../../policy/types.js';
 import { TOTP_CODE } from './one-time-codes.js';
 
@@ -85,6 +85,10 @@ const summaryShape = {
     description: 'until when it can be approved; once approved, until when it can run',
   }),
   in_transaction: z.boolean(),
+  old_rows: z.enum(OLD_ROWS).nullable().meta({
+    description:
+      'kept: once approved it stays only with the old rows of all that it changes stored for holdfast undo, which finds them by the id of the hold; not_kept: it cannot be undone; null: its role does not have undo: capture',
+  }),
   approvals: z.object({ needed: count, given: count }),
   groups: z.array(z.string()).meta({ description: 'whose members may approve' }),
   may_vote: mayVote.meta({ description: 'about the caller' }),

@@ -39,6 +39,7 @@ function common(hold: Hold, caller: Approver, now: number): Omit<HoldSummaryView
     requested_at: instant(hold.requestedAt),
     expires_at: instant(hold.expiresAt),
     in_transaction: subject.inTransaction !== null,
+    old_rows: subject.oldRows,
     approvals: { needed: hold.approvals, given: approvalsGiven(hold) },
     groups: [...hold.groups],
     may_vote: { allowed: rejection === null, reason: rejection?.message ?? null },

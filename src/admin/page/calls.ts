@@ -6,7 +6,7 @@
  * worth anything without the other. Every failure has words for a person.
  */
 import type { ServerClock } from './server-clock.js';
-import type { Hold, HoldList, Problem, Session, Vote } from './wire.js';
+import type { Budget, BudgetReset, Hold, HoldList, Problem, Session, Vote } from './wire.js';
 
 /** The API said no, or nothing. */
 export class CallFailed extends Error {
@@ -36,6 +36,8 @@ export interface Calls {
   list(query: string): Promise<HoldList>;
   show(id: string): Promise<Hold>;
   vote(id: string, choice: Vote['choice'], ballot: Ballot): Promise<Hold>;
+  /** Forgets what a user of a role has spent of a write budget. */
+  resetBudget(of: Pick<Budget, 'role' | 'user'>, ballot: Ballot): Promise<BudgetReset>;
   /** The stream of events: an answer whose body does not end. */
   events(signal: AbortSignal): Promise<Response>;
   /** Ends what this window knows of the session. */
@@ -122,13 +124,15 @@ export function createCalls(clock: ServerClock, local: () => number, onSignedOut
     },
     list: (query) => read(`holds?${query}`),
     show: (id) => read(`holds/${encodeURIComponent(id)}`),
-    vote: (id, choice, { reason, totp }) =>
-      read(
-        `holds/${encodeURIComponent(id)}/${choice}`,
-        post({ ...(reason === '' ? {} : { reason }), ...(totp === '' ? {} : { totp }) }),
-      ),
+    vote: (id, choice, ballot) => read(`holds/${encodeURIComponent(id)}/${choice}`, post(said(ballot))),
+    resetBudget: ({ role, user }, ballot) => read('budgets/reset', post({ role, user, ...said(ballot) })),
     events: (signal) => call('events', { signal }),
   };
+}
+
+/** What is empty is left out. */
+function said({ reason, totp }: Ballot): Partial<Ballot> {
+  return { ...(reason === '' ? {} : { reason }), ...(totp === '' ? {} : { totp }) };
 }
 
 async function problemOf(response: Response): Promise<Problem> {

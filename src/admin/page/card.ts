@@ -16,6 +16,7 @@ import { brief } from './visible.js';
 import { createVoteForm } from './vote-form.js';
 import type { Hold, HoldSummary, Session } from './wire.js';
 import {
+  STALE,
   STATE_NAMES,
   clockTime,
   countdown,
@@ -62,7 +63,6 @@ const URGENT_MS = 60_000;
 const FIRST_LINE = 160;
 /** As many as the API's summaries have. */
 const SUMMARY_CHARACTERS = 300;
-const STALE = 'Not connected: this may be out of date, so nothing can be decided here now.';
 
 export function createCard(first: HoldSummary, options: CardOptions): Card {
   const { calls, session, now, announce } = options;

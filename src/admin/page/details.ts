@@ -15,9 +15,11 @@ import {
   clockTime,
   duration,
   isOpen,
+  oldRowsWords,
   rowsWords,
   stateWords,
   tableName,
+  undoCommand,
   votesWords,
 } from './words.js';
 
@@ -26,6 +28,7 @@ export function detailsOf(hold: Hold, now: number): HTMLElement[] {
   const sections: (HTMLElement | null)[] = [
     warnings(hold, now),
     impactSection(hold.impact ?? null),
+    oldRowsNotice(hold),
     statementSection(hold),
     parametersSection(hold.parameters),
     transactionSection(hold.statements ?? null),
@@ -114,6 +117,18 @@ function impactSection(impact: Impact | null): HTMLElement | null {
         ? 'Measured by running it and rolling it back; rows that cascade are counted.'
         : 'Measured in its transaction, which is not committed yet; rows that cascade are counted.',
     ),
+  );
+}
+
+function oldRowsNotice(hold: Hold): HTMLElement | null {
+  const words = oldRowsWords(hold);
+  if (words === null) return null;
+  const command = undoCommand(hold);
+  const [before = '', after] = words.split(command);
+  return h(
+    'p',
+    { class: `notice old-rows${after === undefined ? '' : ' kept'}` },
+    after === undefined ? h('strong', null, words) : [before, h('code', null, command), after],
   );
 }
 

@@ -1,8 +1,10 @@
 /** Server-sent events from text to messages; what is none of them, a sign of life or a kind of event that is not known here, is nothing. */
-import type { HoldChange, HoldList } from './wire.js';
+import type { BudgetList, HoldChange, HoldList } from './wire.js';
 
 export type Message =
-  { readonly event: 'open'; readonly data: HoldList } | { readonly event: 'hold'; readonly data: HoldChange };
+  | { readonly event: 'open'; readonly data: HoldList }
+  | { readonly event: 'hold'; readonly data: HoldChange }
+  | { readonly event: 'budgets'; readonly data: BudgetList };
 
 /** Blocks of server-sent events, in whatever pieces they come. */
 export function createEventParser(): (text: string) => Message[] {
@@ -22,6 +24,6 @@ function parse(block: string): Message[] {
       ?.slice(name.length + 2) ?? null;
   const event = field('event');
   const data = field('data');
-  if (data === null || (event !== 'open' && event !== 'hold')) return [];
+  if (data === null || (event !== 'open' && event !== 'hold' && event !== 'budgets')) return [];
   return [{ event, data: JSON.parse(data) as never }];
 }

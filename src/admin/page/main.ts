@@ -4,6 +4,7 @@
  * Law: one place knows the session. Without one nothing of a hold is on the page:
  * whoever signs out, or is signed out, leaves an empty one.
  */
+import { createBudgets } from './budgets.js';
 import { CallFailed, createCalls } from './calls.js';
 import { byId, fill, h } from './dom.js';
 import { createHistory } from './history.js';
@@ -64,6 +65,7 @@ function signedIn(session: Session): void {
   // New elements: nothing of an earlier session is left in them.
   const waitingList = renewed('waiting-list');
   const historyList = renewed('history-list');
+  const budgetsList = renewed('budgets-list');
   const search = renewed('history-search') as HTMLInputElement;
   const state = renewed('history-state') as HTMLSelectElement;
 
@@ -86,6 +88,19 @@ function signedIn(session: Session): void {
     },
   });
 
+  const budgets = createBudgets({
+    ...shared,
+    section: byId('budgets') as HTMLDetailsElement,
+    summary: byId('budgets-summary'),
+    list: budgetsList,
+    more: byId('budgets-more'),
+    home: byId('main'),
+    onCount: (tripped) => {
+      byId('to-budgets').hidden = tripped === 0;
+      byId('budgets-count').textContent = tripped.toString();
+    },
+  });
+
   let lostAt: number | null = null;
   let live = false;
   let lastKeptAlive = local();
@@ -97,6 +112,7 @@ function signedIn(session: Session): void {
     connection.className = 'connection live';
     fill(connection, h('span', { class: 'dot' }), 'Live');
     waiting.tick(true);
+    budgets.tick(true);
   };
   const showLost = (words: string): void => {
     live = false;
@@ -111,6 +127,7 @@ function signedIn(session: Session): void {
       `What is below may be out of date. ${words}`,
     );
     waiting.tick(false);
+    budgets.tick(false);
   };
 
   function showView(): void {
@@ -122,6 +139,8 @@ function signedIn(session: Session): void {
     byId('to-waiting').setAttribute('aria-current', past ? 'false' : 'page');
     byId('to-history').setAttribute('aria-current', past ? 'page' : 'false');
     if (past) void history.load();
+    // It may have been out of sight until now.
+    if (location.hash === '#budgets') byId('budgets').scrollIntoView();
     const id = /^#hold-([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1];
     if (id !== undefined) {
       waiting.reveal(id).catch((error: unknown) => {
@@ -141,7 +160,8 @@ function signedIn(session: Session): void {
   const stop = follow({
     open: (signal) => calls.events(signal),
     onMessage: (message) => {
-      waiting.receive(message);
+      if (message.event === 'budgets') budgets.receive(message.data);
+      else waiting.receive(message);
       const over = message.event === 'hold' && !['requested', 'voted'].includes(message.data.change);
       if (over && location.hash === '#history') void history.load();
     },
@@ -157,6 +177,7 @@ function signedIn(session: Session): void {
   });
   const ticking = setInterval(() => {
     waiting.tick(live);
+    budgets.tick(live);
   }, TICK_MS);
   window.addEventListener('hashchange', showView);
   document.addEventListener('pointerdown', keepAlive);
@@ -169,7 +190,9 @@ function signedIn(session: Session): void {
     window.removeEventListener('hashchange', showView);
     document.removeEventListener('pointerdown', keepAlive);
     document.removeEventListener('keydown', keepAlive);
-    for (const id of ['waiting-list', 'history-list', 'who', 'announcements']) fill(byId(id));
+    byId('budgets').hidden = true;
+    byId('to-budgets').hidden = true;
+    for (const id of ['waiting-list', 'history-list', 'budgets-list', 'who', 'announcements']) fill(byId(id));
   };
 }
 

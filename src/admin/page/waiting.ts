@@ -114,7 +114,7 @@ export function createWaiting(options: WaitingOptions): Waiting {
         }
         if (alone) cards.get(holds[0]?.id ?? '')?.expand();
         begun = true;
-      } else {
+      } else if (message.event === 'hold') {
         learn(message.data.hold);
       }
       tell();

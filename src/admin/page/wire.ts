@@ -19,6 +19,8 @@ export interface HoldSummary {
   readonly requested_at: string;
   readonly expires_at: string;
   readonly in_transaction: boolean;
+  /** Whether what it changes can be undone by Holdfast once it is approved; null: its role does not ask for that. */
+  readonly old_rows?: 'kept' | 'not_kept' | null;
   readonly approvals: { readonly needed: number; readonly given: number };
   readonly groups: readonly string[];
   readonly may_vote: { readonly allowed: boolean; readonly reason: string | null };
@@ -100,6 +102,32 @@ export interface HoldList {
 export interface HoldChange {
   readonly change: State | 'voted';
   readonly hold: HoldSummary;
+}
+
+export interface Budget {
+  readonly role: string;
+  readonly user: string;
+  readonly window_ms: number;
+  /** null: there is no such limit. */
+  readonly limits: { readonly rows: number | null; readonly statements: number | null };
+  readonly spent: { readonly rows: number; readonly statements: number };
+  readonly since: string;
+  /** A limit is reached. */
+  readonly tripped: boolean;
+  /** When it is free again by itself; null: it is. */
+  readonly clears_at: string | null;
+  readonly may_reset: { readonly allowed: boolean; readonly reason: string | null };
+}
+
+export interface BudgetList {
+  readonly budgets: readonly Budget[];
+  readonly more: boolean;
+}
+
+export interface BudgetReset {
+  readonly role: string;
+  readonly user: string;
+  readonly forgotten: { readonly rows: number; readonly statements: number };
 }
 
 export interface Session {

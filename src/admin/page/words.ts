@@ -5,7 +5,9 @@
  * it is: whoever shows it makes it visible.
  */
 import { count } from './visible.js';
-import type { Hold, HoldSummary, Relation, State } from './wire.js';
+import type { Budget, Hold, HoldSummary, Relation, State } from './wire.js';
+
+export const STALE = 'Not connected: this may be out of date, so nothing can be decided here now.';
 
 /** What an environment is, for its colour: what nobody knows to be harmless is not shown as harmless. */
 export type Danger = 'production' | 'unknown' | 'lesser';
@@ -89,6 +91,24 @@ function inAll(relations: readonly Relation[]): string {
   return known.length < relations.length ? '' : ` of ${rowsWords(known.reduce((a, b) => a + b, 0))}`;
 }
 
+/** What prints the SQL that puts the old rows back. */
+export function undoCommand({ id }: Pick<HoldSummary, 'id'>): string {
+  return `holdfast undo script ${id}`;
+}
+
+/** Whether there is a way back from it; null: its role does not ask for one, or it did not run. */
+export function oldRowsWords(hold: Hold): string | null {
+  if (!isOpen(hold.state) && hold.state !== 'released') return null;
+  if (hold.old_rows === 'kept') return `Old rows are kept: ${undoCommand(hold)} puts them back.`;
+  if (hold.old_rows !== 'not_kept') return null;
+  const { measured, tables = [] } = hold.impact ?? {};
+  if (measured === 'transaction')
+    return 'Old rows are not kept of what is approved at its COMMIT: Holdfast cannot undo it, except statements that were approved by themselves before.';
+  return measured === 'preview' && tables.length === 0
+    ? 'It changed no row when it was tried, so there are no old rows to keep.'
+    : 'Old rows are not kept of this: once approved, Holdfast cannot undo it.';
+}
+
 /** `1 of 2 approvals`. */
 export function votesWords({ approvals: { given, needed } }: Pick<HoldSummary, 'approvals'>): string {
   return `${given} of ${count(needed, 'approval')}`;
@@ -162,6 +182,37 @@ export function duration(ms: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes.toString()} min ${(seconds % 60).toString()} s`;
   return `${Math.floor(minutes / 60).toString()} h ${(minutes % 60).toString()} min`;
+}
+
+/** `1 spent, 2 used in part`. */
+export function budgetWords(tripped: number, others: number): string {
+  return [
+    ...(tripped === 0 ? [] : [`${tripped.toString()} spent`]),
+    ...(others === 0 ? [] : [`${others.toString()} used in part`]),
+  ].join(', ');
+}
+
+/** `12 of 10 rows and 3 statements within 1 min`. */
+export function spentWords({ spent, limits, window_ms: window }: Budget): string {
+  const of = (name: 'rows' | 'statements'): string => {
+    const limit = limits[name];
+    const noun = name === 'rows' ? 'row' : 'statement';
+    return limit === null
+      ? count(spent[name], noun)
+      : `${spent[name].toLocaleString('en-US')} of ${count(limit, noun)}`;
+  };
+  return `${of('rows')} and ${of('statements')} within ${spanWords(window)}`;
+}
+
+/** `1 min`, `1 h 30 min`: a length that is said once and does not tick. */
+function spanWords(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  const parts = [
+    [Math.floor(seconds / 3600), 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ] as const;
+  return parts.flatMap(([number, unit]) => (number === 0 ? [] : [`${number.toString()} ${unit}`])).join(' ');
 }
 
 /** Of an instant, in the reader's own time zone; with the day where that is not today. */

@@ -10,7 +10,7 @@
  * is too long is not shown at all.
  */
 import { approvalsGiven } from '../hold.js';
-import type { Hold } from '../hold.js';
+import type { Hold, OldRows } from '../hold.js';
 import type { Telling, WebhookEvent } from './telling.js';
 
 /** Characters that Slack takes: of a header, of a section's text, of one of its fields; of the text that notifications show. */
@@ -31,6 +31,11 @@ const HEADLINES: Readonly<Record<WebhookEvent, string>> = {
   expired: 'expired: nothing has run',
   withdrawn: 'was withdrawn: nothing has run',
   released: 'runs now',
+};
+
+const WAYS_BACK: Readonly<Record<NonNullable<OldRows>, string>> = {
+  kept: 'old rows are kept',
+  not_kept: 'old rows are not kept: once approved, Holdfast cannot undo it',
 };
 
 /** The body of the request: `{ text, blocks }`. */
@@ -91,6 +96,7 @@ function fields({ event, hold }: Telling): readonly (readonly [name: string, val
   if (event === 'requested') {
     const locks = subject.inTransaction === null ? '' : ', inside a transaction that keeps its locks';
     rows.push(['Until', `${new Date(hold.expiresAt).toISOString()}${locks}`]);
+    if (subject.oldRows !== null) rows.push(['Undo', WAYS_BACK[subject.oldRows]]);
   }
   const votes = hold.votes.map(
     ({ approver, choice }) => `${choice === 'approve' ? 'approved' : 'denied'} by ${approver}`,

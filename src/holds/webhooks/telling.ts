@@ -76,6 +76,7 @@ export function jsonBody({ event, at, hold, disclosed, link }: Telling): string 
       literals: disclosed.literals,
       parameters: disclosed.parameters,
       in_transaction: subject.inTransaction !== null,
+      old_rows: subject.oldRows,
       requested_at: instant(hold.requestedAt),
       expires_at: instant(hold.expiresAt),
       approvals: { needed: hold.approvals, given: approvalsGiven(hold) },
