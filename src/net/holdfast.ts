@@ -49,6 +49,8 @@ export interface HoldfastOptions {
   readonly holdFaults?: Faults | undefined;
   /** How soon a shared store of holds notices what happens by itself; tests alone hurry it. */
   readonly holdPace?: Partial<Pace> | undefined;
+  /** Milliseconds between two signs of life of the approvals' event streams, where a test says otherwise. */
+  readonly heartbeatMs?: number | undefined;
 }
 
 export interface Holdfast {
@@ -220,6 +222,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
         usedCodes: holds.usedCodes,
         now: () => Date.now(),
         holdsNow: holds.services.now,
+        ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
         logger,
       },
     });

@@ -61,7 +61,7 @@ describe.skipIf(CHROMIUM === null)(`budgets on the page${NEEDS_CHROMIUM}`, { tim
   });
 
   beforeEach(async () => {
-    holdfast = await startTestHoldfast(database, policy(user.name));
+    holdfast = await startTestHoldfast(database, policy(user.name), { heartbeatMs: 250 });
     client = new pg.Client({ connectionString: holdfast.url(database.name, user.name, '') });
     await client.connect();
     refused = 0;

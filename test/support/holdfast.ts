@@ -55,6 +55,8 @@ export interface TestSettings {
   readonly holds?: Partial<Settings['holds']>;
   readonly limits?: Partial<Settings['limits']>;
   readonly holdPace?: Partial<Pace>;
+  /** Milliseconds. */
+  readonly heartbeatMs?: number;
 }
 
 const WORKER = new URL('../../dist/sql/worker.js', import.meta.url);
@@ -89,6 +91,7 @@ export async function startTestHoldfast(
     logger: createLogger({ level: 'silent' }),
     workerUrl: WORKER,
     holdPace: changes.holdPace,
+    heartbeatMs: changes.heartbeatMs,
   });
   let closed: Promise<void> | null = null;
   const close = (): Promise<void> => {
