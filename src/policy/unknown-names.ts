@@ -8,7 +8,7 @@
  * more often than a call, also of sub-selects, whose columns nobody knows here.
  */
 import type { Catalog } from '../catalog/catalog.js';
-import type { FunctionCall, StatementFacts } from '../sql/facts.js';
+import type { Action, FunctionCall, StatementFacts } from '../sql/facts.js';
 import { takes } from './volatile-calls.js';
 
 const NONE: readonly never[] = Object.freeze([]);
@@ -25,14 +25,25 @@ export function unknownRelations(
   { actions, relations }: StatementFacts,
 ): readonly string[] {
   // CREATE VIEW and its kin only look at what they name.
-  if (!actions.some(({ effect }) => effect === 'read' || effect === 'write')) return NONE;
+  if (!actions.some(runs)) return NONE;
   const unknown = relations.filter(
     (use) =>
       use.mode !== 'ddl' &&
       catalog.relationsNamed(use).length === 0 &&
       !catalog.isOwnRelation(use.schema, use.name),
   );
-  return unknown.length === 0 ? NONE : unknown.map(spelled);
+  if (unknown.length === 0) return NONE;
+  const made = new Set(actions.filter(makes).flatMap(({ targets }) => targets.map(spelled)));
+  return unknown.map(spelled).filter((name) => !made.has(name));
+}
+
+/** What makes temporary relations counts as writing; CREATE TABLE AS has its query as an action of its own. */
+function runs({ effect, operation }: Action): boolean {
+  return (effect === 'read' || effect === 'write') && !operation.startsWith('create_');
+}
+
+function makes({ operation }: Action): boolean {
+  return operation.startsWith('create_') || operation === 'select_into';
 }
 
 /**

@@ -105,6 +105,13 @@ describe('what it does not know', () => {
   it('is looked at, and not run, where a view is made or a function written', () => {
     expect(unknown('CREATE VIEW v AS SELECT * FROM brand_new')).toEqual([]);
     expect(unknown('CREATE TABLE brand_new (id int)')).toEqual([]);
+    expect(unknown('CREATE TEMP TABLE brand_new (id int)')).toEqual([]);
+    expect(unknown('CREATE TEMP TABLE brand_new AS SELECT * FROM orders')).toEqual([]);
+    expect(unknown('CREATE TEMP TABLE mine AS SELECT * FROM brand_new')).toEqual(['brand_new']);
+    expect(unknown('SELECT * INTO TEMP brand_new FROM orders')).toEqual([]);
+    expect(unknown('SELECT * INTO TEMP mine FROM brand_new')).toEqual(['brand_new']);
+    expect(unknown('CREATE TEMP VIEW mine AS SELECT * FROM brand_new')).toEqual([]);
+    expect(unknown('INSERT INTO brand_new SELECT * FROM orders')).toEqual(['brand_new']);
     expect(unknown('DROP TABLE brand_new')).toEqual([]);
     expect(unknown("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT brand_new()'")).toEqual([]);
   });
