@@ -9,11 +9,11 @@ function readings() {
   const early = new EarlyReadings(MAX_AGE, () => now);
   return {
     due: (...names: readonly string[]) => early.isDue(names),
-    at(milliseconds: number) {
+    at: (milliseconds: number) => {
       now = milliseconds;
     },
     /** A reading that takes so long. */
-    read(names: readonly string[], took = 5) {
+    read: (names: readonly string[], took = 5) => {
       early.began(names);
       now += took;
       early.ended();

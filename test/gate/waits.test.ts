@@ -44,7 +44,7 @@ function shop() {
   return {
     catalog,
     session: () => session(catalog),
-    at(milliseconds: number) {
+    at: (milliseconds: number) => {
       now = milliseconds;
     },
   };
