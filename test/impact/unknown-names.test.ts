@@ -55,6 +55,11 @@ async function madeDirectly(): Promise<string> {
 }
 
 const left = (): Promise<string> => ground.rows('SELECT count(*) FROM plain');
+/** What was counted since this was last asked. What was not may have been recorded late of the test before. */
+const counted = async () => {
+  const outcomes = await ground.outcomes();
+  return outcomes.filter((outcome) => outcome['impact'] !== null).map(impactOf);
+};
 const lastError = (): unknown => client.errors.at(-1)?.routine;
 
 describe.each([
@@ -68,7 +73,7 @@ describe.each([
     expect(await left()).toBe('10');
     expect(await say(client, send(`SELECT ${name}(5)`))).toContain('CommandComplete SELECT 1');
     expect(await left()).toBe('5');
-    expect((await ground.outcomes()).map(impactOf)).toEqual([{ plain: '-6' }, { plain: '-5' }]);
+    expect(await counted()).toEqual([{ plain: '-6' }, { plain: '-5' }]);
   });
 
   test('is so in a transaction, where nothing can be read', async () => {
@@ -99,7 +104,7 @@ test('a new function is counted when a statement runs that was prepared with it'
   await say(client, [`Parse "s" "SELECT ${name}(1)"`, 'Sync']);
   await say(client, ['Bind "" "s"', 'Execute "" 0', 'Sync']);
   expect(await left()).toBe('9');
-  expect((await ground.outcomes()).map(impactOf)).toEqual([{ plain: '-1' }]);
+  expect(await counted()).toEqual([{ plain: '-1' }]);
 });
 
 test('an ordinary SELECT with much of PostgreSQL’s own has nothing read, and is not counted', async () => {
@@ -110,7 +115,7 @@ test('an ordinary SELECT with much of PostgreSQL’s own has nothing read, and i
   expect(await reads()).toBe(before);
   // What is counted is recorded before it is answered, and all that was before it.
   await say(client, simple("UPDATE plain SET v = 'w' WHERE id = 1"));
-  const impacts = (await ground.outcomes()).map((outcome) => outcome['impact'] !== null);
+  const impacts = (await ground.outcomes()).slice(-3).map((outcome) => outcome['impact'] !== null);
   expect(impacts).toEqual([false, false, true]);
 });
 
