@@ -16,7 +16,7 @@ import { measuringOf, measuringOfUnread, measures } from '../policy/measured.js'
 import type { Measuring } from '../policy/measured.js';
 import { recoveryAsks } from '../policy/role-rules.js';
 import type { Judgement, JudgingScope, Match, Policy, Role, Verdict } from '../policy/types.js';
-import { unknownCalls, unknownRelations } from '../policy/unknown-names.js';
+import { unknownCalls, unknownNames } from '../policy/unknown-names.js';
 import type { NameChange } from '../session/names.js';
 import type { Meaning } from '../session/ports.js';
 import { INLINE_LIMIT_BYTES } from '../sql/analyze.js';
@@ -198,7 +198,7 @@ export function judgeText(
     executes,
     fetches,
     asksCatalog,
-    unknown: asksCatalog ? unknownNames(facts, scope.catalog) : NOTHING,
+    unknown: asksCatalog && scope.catalog !== null ? unknownNames(scope.catalog, facts) : NOTHING,
     recoveryAsks: asksOf(judgement, facts, scope.role),
     mayBeHeld: questionsOf(judgement).some(({ action }) => action === 'hold'),
     runsForeignCode:
@@ -224,15 +224,6 @@ function asksOf(judgement: Judgement, facts: readonly StatementFacts[], role: Ro
 /** Whether it may call functions, itself or by what it reads. */
 function mayCall({ calls, relations }: StatementFacts): boolean {
   return calls.length > 0 || relations.some(({ mode }) => mode === 'read');
-}
-
-function unknownNames(statements: readonly StatementFacts[], catalog: Catalog | null): readonly string[] {
-  if (catalog === null) return NOTHING;
-  const names = statements.flatMap((facts) => [
-    ...unknownCalls(catalog, facts),
-    ...unknownRelations(catalog, facts),
-  ]);
-  return names.length === 0 ? NOTHING : [...new Set(names)];
 }
 
 /** Whether a text may change what the catalogs say when it runs. */

@@ -12,7 +12,7 @@ import { activeRules } from './role-rules.js';
 import type { ActiveRule } from './role-rules.js';
 import { VERDICTS } from './types.js';
 import type { JudgingScope, Match, Role } from './types.js';
-import { unknownCalls, unknownRelations } from './unknown-names.js';
+import { unknownNames } from './unknown-names.js';
 import { volatileCalls } from './volatile-calls.js';
 
 /** What it takes to count what a statement does. */
@@ -103,10 +103,7 @@ function mayWrite(statement: StatementFacts, context: JudgingScope): boolean {
   // Without a catalog nobody can tell whose function it is, nor what a view calls.
   if (catalog === null && catalogUnknown === 'strict')
     return statement.calls.length > 0 || statement.relations.some(({ mode }) => mode !== 'ddl');
-  if (catalog !== null) {
-    const unknown = unknownCalls(catalog, statement).length + unknownRelations(catalog, statement).length;
-    if (unknown > 0) return true;
-  }
+  if (catalog !== null && unknownNames(catalog, [statement]).length > 0) return true;
   const subject = {
     statement,
     index: 0,

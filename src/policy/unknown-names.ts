@@ -13,6 +13,15 @@ import { takes } from './volatile-calls.js';
 
 const NONE: readonly never[] = Object.freeze([]);
 
+/** All of a text's, each once. */
+export function unknownNames(catalog: Catalog, statements: readonly StatementFacts[]): readonly string[] {
+  const names = statements.flatMap((facts) => [
+    ...unknownCalls(catalog, facts),
+    ...unknownRelations(catalog, facts),
+  ]);
+  return names.length === 0 ? NONE : [...new Set(names)];
+}
+
 /** Calls of which nobody knows what they run, spelled as `app.refresh()`. */
 export function unknownCalls(catalog: Catalog, { calls }: StatementFacts): readonly string[] {
   const unknown = calls.filter((call) => isUnknown(catalog, call));
@@ -20,10 +29,7 @@ export function unknownCalls(catalog: Catalog, { calls }: StatementFacts): reado
 }
 
 /** Relations that are read or written, and of which nobody knows what stands behind them. */
-export function unknownRelations(
-  catalog: Catalog,
-  { actions, relations }: StatementFacts,
-): readonly string[] {
+function unknownRelations(catalog: Catalog, { actions, relations }: StatementFacts): readonly string[] {
   // CREATE VIEW and its kin only look at what they name.
   if (!actions.some(runs)) return NONE;
   const unknown = relations.filter(

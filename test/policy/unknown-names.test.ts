@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { measuringOf } from '../../src/policy/measured.js';
 import { rowLimit } from '../../src/policy/rules/row-limit.js';
 import type { Role } from '../../src/policy/types.js';
-import { unknownCalls, unknownRelations } from '../../src/policy/unknown-names.js';
+import { unknownNames } from '../../src/policy/unknown-names.js';
 import { analyze } from '../../src/sql/analyze.js';
 import type { StatementFacts } from '../../src/sql/facts.js';
 import { loadParser } from '../../src/sql/parser.js';
@@ -35,10 +35,7 @@ function factsOf(sql: string): StatementFacts {
   return facts;
 }
 
-const unknown = (sql: string): readonly string[] => {
-  const facts = factsOf(sql);
-  return [...unknownCalls(CATALOG, facts), ...unknownRelations(CATALOG, facts)];
-};
+const unknown = (sql: string): readonly string[] => unknownNames(CATALOG, [factsOf(sql)]);
 
 const scope = (sql: string, catalog: typeof CATALOG | null = CATALOG): string | null => {
   const context = { environment: 'production', database: 'shop', catalog, catalogUnknown: 'strict' } as const;
@@ -90,6 +87,11 @@ describe('what it does not know', () => {
   ])('%s', (sql, names) => {
     expect(unknown(sql)).toEqual(names);
     expect(scope(sql)).toBe('changed');
+  });
+
+  it('has each name once', () => {
+    const both = [factsOf('SELECT f() FROM t'), factsOf('SELECT f(1), g() FROM t')];
+    expect(unknownNames(CATALOG, both)).toEqual(['f()', 't', 'g()']);
   });
 
   it('is counted for who is counted only', () => {
