@@ -84,6 +84,13 @@ export interface CatalogFunction {
   readonly extension: string | null;
 }
 
+/** What PostgreSQL itself has in one of its schemas, pg_catalog or information_schema: names alone. */
+export interface OwnNames {
+  readonly schema: string;
+  readonly functions: ReadonlySet<string>;
+  readonly relations: ReadonlySet<string>;
+}
+
 export interface Catalog {
   readonly database: string;
   /** SHOW server_version_num: 150018. */
@@ -99,6 +106,12 @@ export interface Catalog {
   function(oid: number): CatalogFunction | null;
   /** All functions of one schema, none of PostgreSQL's own, in the order of their names. */
   functionsIn(schema: string): readonly CatalogFunction[];
+  /** Whether PostgreSQL itself has a function of this name; without a schema: in pg_catalog, which is on every search_path. */
+  isOwnFunction(schema: string | null, name: string): boolean;
+  /** Whether PostgreSQL itself has a relation of this name; without a schema: in pg_catalog. */
+  isOwnRelation(schema: string | null, name: string): boolean;
+  /** Whether there is a type of this name that a call may mean: `uuid('…')` is a cast. Not types of rows, nor arrays. */
+  hasType(schema: string | null, name: string): boolean;
   foreignKey(oid: number): ForeignKey | null;
   /** Foreign keys that reference a relation, with those that are parts of others. */
   foreignKeysTo(oid: number): readonly ForeignKey[];

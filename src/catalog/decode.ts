@@ -10,6 +10,7 @@ import type {
   CatalogFunction,
   Column,
   ForeignKey,
+  OwnNames,
   ReferentialAction,
   Relation,
   RelationKind,
@@ -90,6 +91,8 @@ interface Drafts {
   readonly calls: Reference[];
   readonly foreignKeys: KeyDraft[];
   readonly functions: Map<number, CatalogFunction>;
+  readonly own: OwnNames[];
+  readonly types: Map<string, ReadonlySet<string>>;
   /** One object for all columns that are alike (every table has its `id`), one string for all names that are. */
   readonly columns: Readonly<Record<Trait, Map<string, Column>>>;
   readonly names: Map<string, string>;
@@ -117,6 +120,8 @@ export function catalogDecoder(): CatalogDecoder {
     calls: [],
     foreignKeys: [],
     functions: new Map(),
+    own: [],
+    types: new Map(),
     columns: { '.': new Map(), n: new Map(), j: new Map(), b: new Map() },
     names: new Map(),
   };
@@ -133,8 +138,10 @@ export function catalogDecoder(): CatalogDecoder {
       fields.end();
     },
     end() {
-      const { database, schemas, relations, foreignKeys, functions } = drafts;
+      const { database, schemas, relations, foreignKeys, functions, own, types } = drafts;
       if (database === null) throw unexpected('no row for the database itself');
+      // information_schema can be dropped.
+      if (!own.some(({ schema }) => schema === 'pg_catalog')) throw unexpected('no row for pg_catalog');
       const references = { reads: referencesBy(drafts.reads), calls: referencesBy(drafts.calls) };
       return createCatalog({
         database: database.name,
@@ -147,6 +154,8 @@ export function catalogDecoder(): CatalogDecoder {
           referenced: columnNames(drafts, key.to, key.referenced),
         })),
         functions: [...functions.values()],
+        own,
+        types,
       });
     },
   };
@@ -240,6 +249,16 @@ const DECODERS: Readonly<Record<RowKind, (fields: Fields, drafts: Drafts) => voi
       most: variadic ? null : most,
       extension: extension === null ? null : shared(drafts, extension),
     });
+  },
+  own(fields, drafts) {
+    drafts.own.push({
+      schema: fields.text(),
+      functions: new Set(fields.texts()),
+      relations: new Set(fields.texts()),
+    });
+  },
+  types(fields, drafts) {
+    drafts.types.set(fields.text(), new Set(fields.texts()));
   },
 };
 

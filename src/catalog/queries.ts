@@ -19,6 +19,7 @@
 const EQ = 'OPERATOR(pg_catalog.=)';
 const NE = 'OPERATOR(pg_catalog.<>)';
 const GE = 'OPERATOR(pg_catalog.>=)';
+const LT = 'OPERATOR(pg_catalog.<)';
 const OR = 'pg_catalog.bool_or';
 
 /** An oid as a JSON number. */
@@ -31,13 +32,27 @@ const row = (kind: RowKind, ...values: readonly string[]): string =>
 
 /** The first column of each row of the answer. */
 export type RowKind =
-  'database' | 'schema' | 'relation' | 'child' | 'reads' | 'calls' | 'foreign_key' | 'function';
+  | 'database'
+  | 'schema'
+  | 'relation'
+  | 'child'
+  | 'reads'
+  | 'calls'
+  | 'foreign_key'
+  | 'function'
+  | 'own'
+  | 'types';
 
 /**
  * The first oid that a database's own objects have (FirstNormalObjectId of access/transam.h):
  * what stands in pg_catalog with a higher one was put there by an extension or a superuser.
  */
 const FIRST_OWN_OID = 16384;
+
+/** Schemas of PostgreSQL's own, of which a snapshot has the names alone. */
+const OWN_SCHEMAS = `'{pg_catalog,information_schema}'::pg_catalog.name[]`;
+/** pg_class.relkind of what can hold or show rows. */
+const WITH_ROWS = `'{r,p,v,m,f,S}'::pg_catalog."char"[]`;
 
 /**
  * One simple Query. Its rows have two text columns: the kind, and a JSON array that
@@ -60,7 +75,7 @@ relations AS MATERIALIZED (
   SELECT c.oid, s.nspname, c.relname, c.relkind, c.reltuples
   FROM pg_catalog.pg_class c
   JOIN schemas s ON s.oid ${EQ} c.relnamespace
-  WHERE c.relkind ${EQ} ANY ('{r,p,v,m,f,S}'::pg_catalog."char"[])
+  WHERE c.relkind ${EQ} ANY (${WITH_ROWS})
 ),
 -- What a domain is over, through domains over domains.
 domain_steps (oid, base, not_null) AS (
@@ -114,7 +129,7 @@ functions AS MATERIALIZED (
   JOIN pg_catalog.pg_namespace n ON n.oid ${EQ} p.pronamespace
   LEFT JOIN schemas s ON s.oid ${EQ} n.oid
   WHERE s.oid IS NOT NULL
-    OR (p.oid ${GE} ${FIRST_OWN_OID} AND n.nspname ${EQ} ANY ('{pg_catalog,information_schema}'::pg_catalog.name[]))
+    OR (p.oid ${GE} ${FIRST_OWN_OID} AND n.nspname ${EQ} ANY (${OWN_SCHEMAS}))
 ),
 -- An aggregate has no volatility of its own: the worst of the functions that it is made of.
 aggregates AS (
@@ -217,4 +232,23 @@ LEFT JOIN pg_catalog.pg_language l ON l.oid ${EQ} f.prolang
 LEFT JOIN aggregates g ON g.oid ${EQ} f.oid
 LEFT JOIN pg_catalog.pg_depend d ON d.classid ${EQ} ${catalog('pg_proc')} AND d.objid ${EQ} f.oid AND d.deptype ${EQ} 'e'
 LEFT JOIN pg_catalog.pg_extension e ON e.oid ${EQ} d.refobjid AND d.refclassid ${EQ} ${catalog('pg_extension')}
+UNION ALL
+-- What PostgreSQL has itself, by name, once for each function that has it.
+SELECT ${row(
+  'own',
+  'n.nspname',
+  `ARRAY(SELECT p.proname FROM pg_catalog.pg_proc p WHERE p.pronamespace ${EQ} n.oid AND p.oid ${LT} ${FIRST_OWN_OID})`,
+  `ARRAY(SELECT c.relname FROM pg_catalog.pg_class c WHERE c.relnamespace ${EQ} n.oid AND c.relkind ${EQ} ANY (${WITH_ROWS}))`,
+)}
+FROM pg_catalog.pg_namespace n
+WHERE n.nspname ${EQ} ANY (${OWN_SCHEMAS})
+UNION ALL
+-- Types that can be cast to in the shape of a call, so neither those of rows nor arrays.
+SELECT ${row('types', 'n.nspname', 'pg_catalog.array_agg(t.typname)')}
+FROM pg_catalog.pg_type t
+JOIN pg_catalog.pg_namespace n ON n.oid ${EQ} t.typnamespace
+LEFT JOIN schemas s ON s.oid ${EQ} n.oid
+WHERE t.typrelid ${EQ} 0 AND t.typcategory ${NE} 'A'
+  AND (s.oid IS NOT NULL OR n.nspname ${EQ} ANY (${OWN_SCHEMAS}))
+GROUP BY n.nspname
 `.trim();

@@ -15,6 +15,7 @@ export interface Fields {
   numberOrNull(): number | null;
   boolean(): boolean;
   numbers(): readonly number[];
+  texts(): readonly string[];
   listOrNull(): readonly unknown[] | null;
   oneOf<T>(table: Readonly<Record<string, T>>): T;
   /** There must be no more. */
@@ -67,6 +68,7 @@ export function fieldReader(): Fields {
       return value;
     },
     numbers: () => asList(next()).map(asNumber),
+    texts: () => asList(next()).map(asText),
     listOrNull: () => orNull(asList),
     oneOf(table) {
       const value = asText(next());

@@ -6,7 +6,7 @@
  * decode.ts's concern, what follows from them closure.ts's. An oid that nothing was
  * given for leads to nothing.
  */
-import type { Catalog, CatalogFunction, ForeignKey, Relation } from './catalog.js';
+import type { Catalog, CatalogFunction, ForeignKey, OwnNames, Relation } from './catalog.js';
 
 /** Everything that a snapshot knows. */
 export interface CatalogContent {
@@ -17,6 +17,9 @@ export interface CatalogContent {
   readonly relations: readonly Relation[];
   readonly foreignKeys: readonly ForeignKey[];
   readonly functions: readonly CatalogFunction[];
+  readonly own: readonly OwnNames[];
+  /** Names of types by schema, PostgreSQL's own among them. */
+  readonly types: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** Makes the look-ups. The content must not be changed afterwards. */
@@ -24,6 +27,8 @@ export function createCatalog(content: CatalogContent): Catalog {
   const relations = named(content.relations);
   const functions = named(content.functions);
   const schemas = new Set(content.schemas);
+  const own = new Map(content.own.map((names) => [names.schema, names]));
+  const { types } = content;
   const keysTo = new Map<number, ForeignKey[]>();
   const keys = new Map<number, ForeignKey>();
   for (const key of content.foreignKeys) {
@@ -48,6 +53,12 @@ export function createCatalog(content: CatalogContent): Catalog {
     functionsNamed: (schema, name) => functions.find(schema, name),
     function: (oid) => functions.byOid.get(oid) ?? null,
     functionsIn: (schema) => functions.inSchema(schema),
+    isOwnFunction: (schema, name) => own.get(schema ?? 'pg_catalog')?.functions.has(name) === true,
+    isOwnRelation: (schema, name) => own.get(schema ?? 'pg_catalog')?.relations.has(name) === true,
+    hasType: (schema, name) =>
+      schema === null
+        ? [...types.values()].some((names) => names.has(name))
+        : types.get(schema)?.has(name) === true,
     foreignKey: (oid) => keys.get(oid) ?? null,
     foreignKeysTo: (oid) => keysTo.get(oid) ?? [],
     readersOf: (oid) => readers.get(oid) ?? [],

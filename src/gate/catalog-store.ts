@@ -9,6 +9,7 @@
  * may no longer be true. It runs no query and knows no session.
  */
 import type { Catalog } from '../catalog/catalog.js';
+import { EarlyReadings } from './early-readings.js';
 
 export interface CatalogTimes {
   /** Age at which a snapshot is read again, milliseconds. */
@@ -40,6 +41,10 @@ export type CatalogAdvice = 'judge' | 'read' | 'wait';
 export interface DatabaseCatalog {
   readonly current: Catalog | null;
   advice(): CatalogAdvice;
+  /** The same for a statement with names that `current` does not have, where advice() has it judged. */
+  adviceOn(unknown: readonly string[]): CatalogAdvice;
+  /** The reading that has just begun is to find these names. */
+  seeks(unknown: readonly string[]): void;
   /** Something has changed the schema, or may have: what is known is out of date. */
   changed(): void;
   /** Begins a reading; only after advice `read`, with nothing waited for in between. */
@@ -89,9 +94,11 @@ function databaseCatalog({ maxAge, retryAfter, clock }: CatalogTimes): DatabaseC
   let included = 0;
   let reading = false;
   let waiting: ((end: ReadingEnd) => void)[] = [];
+  const early = new EarlyReadings(maxAge, clock);
 
   const end = (how: ReadingEnd): void => {
     reading = false;
+    early.ended();
     const callbacks = waiting;
     waiting = [];
     for (const callback of callbacks) callback(how);
@@ -105,6 +112,13 @@ function databaseCatalog({ maxAge, retryAfter, clock }: CatalogTimes): DatabaseC
       if (reading) return outdated ? 'wait' : 'judge';
       if (clock() - failedAt < retryAfter) return 'judge';
       return outdated || clock() - readAt > maxAge ? 'read' : 'judge';
+    },
+    adviceOn(unknown) {
+      if (current === null || clock() - failedAt < retryAfter || !early.isDue(unknown)) return 'judge';
+      return reading ? 'wait' : 'read';
+    },
+    seeks(unknown) {
+      early.began(unknown);
     },
     changed() {
       changes += 1;

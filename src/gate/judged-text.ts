@@ -16,6 +16,7 @@ import { measuringOf, measuringOfUnread, measures } from '../policy/measured.js'
 import type { Measuring } from '../policy/measured.js';
 import { recoveryAsks } from '../policy/role-rules.js';
 import type { Judgement, JudgingScope, Match, Policy, Role, Verdict } from '../policy/types.js';
+import { unknownCalls, unknownNames } from '../policy/unknown-names.js';
 import type { NameChange } from '../session/names.js';
 import type { Meaning } from '../session/ports.js';
 import { INLINE_LIMIT_BYTES } from '../sql/analyze.js';
@@ -90,6 +91,8 @@ export interface JudgedText {
   readonly fetches: readonly string[];
   /** Another snapshot of the catalogs may lead to another judgement, of this text or of those that follow it in its transaction. */
   readonly asksCatalog: boolean;
+  /** Names in it that the snapshot does not have, where another one may lead to another judgement. */
+  readonly unknown: readonly string[];
   /** What has to be found out about the way back before it, or what follows it in its transaction, runs. */
   readonly recoveryAsks: readonly RecoveryAsk[];
   /** What its questions find may have to be approved. */
@@ -177,6 +180,12 @@ export function judgeText(
       }),
     );
   }
+  // Within a transaction the catalogs cannot be read any more, so a BEGIN asks for those behind it.
+  const asksCatalog =
+    judgement.usedCatalog ||
+    executes.length > 0 ||
+    facts.some(({ operation }) => operation === 'begin') ||
+    (measures(scope.role) && facts.some(mayCall));
   return {
     scope,
     key,
@@ -188,13 +197,8 @@ export function judgeText(
     statements,
     executes,
     fetches,
-    // Within a transaction the catalogs cannot be read any more, so a BEGIN asks for those behind it.
-    asksCatalog:
-      judgement.usedCatalog ||
-      executes.length > 0 ||
-      facts.some(
-        ({ operation, calls }) => operation === 'begin' || (calls.length > 0 && measures(scope.role)),
-      ),
+    asksCatalog,
+    unknown: asksCatalog && scope.catalog !== null ? unknownNames(scope.catalog, facts) : NOTHING,
     recoveryAsks: asksOf(judgement, facts, scope.role),
     mayBeHeld: questionsOf(judgement).some(({ action }) => action === 'hold'),
     runsForeignCode:
@@ -215,6 +219,16 @@ function asksOf(judgement: Judgement, facts: readonly StatementFacts[], role: Ro
   if (!facts.some(({ operation }) => operation === 'begin')) return NOTHING;
   // Within a transaction the server cannot be asked any more; a command can still be run.
   return asks.filter(({ maxAgeMs }) => maxAgeMs !== null).map((ask) => ({ ...ask, command: null }));
+}
+
+/** Whether it may call functions, itself or by what it reads. */
+function mayCall({ calls, relations }: StatementFacts): boolean {
+  return calls.length > 0 || relations.some(({ mode }) => mode === 'read');
+}
+
+/** Whether a text may change what the catalogs say when it runs. */
+export function changesSchema({ statements }: JudgedText): boolean {
+  return statements.some(({ ending }) => ending.changesSchema);
 }
 
 interface Recordable {
@@ -241,12 +255,14 @@ function recordable(sql: string, analysis: Analysis, mode: JudgingContext['recor
   return { analysis: { kind: 'statements', statements: located }, statements: located, mode };
 }
 
-function runsForeignCode({ effects, calls, relations }: StatementFacts, catalog: Catalog | null): boolean {
+function runsForeignCode(statement: StatementFacts, catalog: Catalog | null): boolean {
+  const { effects, calls, relations } = statement;
   if (effects.includes('opaque')) return true;
   if (calls.length === 0 && relations.length === 0) return false;
   if (catalog === null) return calls.length > 0;
   return (
     calls.some(({ schema, name }) => catalog.functionsNamed(schema, name).length > 0) ||
+    unknownCalls(catalog, statement).length > 0 ||
     relations.some((use) => catalog.relationsNamed(use).some((relation) => relation.calls.length > 0))
   );
 }
@@ -343,6 +359,7 @@ export function unreadText(
     executes: [],
     fetches: [],
     asksCatalog: false,
+    unknown: NOTHING,
     recoveryAsks: NOTHING,
     mayBeHeld: false,
     runsForeignCode: true,

@@ -31,6 +31,7 @@ import type {
 } from '../session/ports.js';
 import type { Aftermath } from './aftermath.js';
 import type { Approval } from './approval.js';
+import { changesSchema } from './judged-text.js';
 import type { Bound, JudgedText } from './judged-text.js';
 import type { LexerAgreement } from './lexer-agreement.js';
 import type { LiveRules } from './live-rules.js';
@@ -57,6 +58,7 @@ import type { TextReader } from './text-reader.js';
 import type { GatedConnection, Waits } from './waits.js';
 import { CANCELLED, INSUFFICIENT_PRIVILEGE, backstopGone, policyWarning, recordRefusal } from './words.js';
 
+/** No changes, no names. */
 const NO_CHANGES: readonly never[] = [];
 
 export class SessionGate implements StatementGate {
@@ -164,6 +166,7 @@ export class SessionGate implements StatementGate {
     if ('kind' in passing) return passing;
     const { tried, released } = passing;
     if (judged.runsForeignCode) this.#waits.ranForeignCode();
+    if ([judged, ...byNames.reached].some(changesSchema)) this.#waits.changesSchema();
     const runs = released?.runs ?? record(tried ? TRIED : null);
     this.#live.passed(judged, runs, byNames.reached);
     const statements: PassedStatement[] = judged.statements.map(({ changes }, index) => ({
@@ -304,6 +307,7 @@ export class SessionGate implements StatementGate {
     if ('kind' in passing) return passing;
     const { tried, released } = passing;
     if (texts.length === 0 || texts.some((text) => text.runsForeignCode)) this.#waits.ranForeignCode();
+    if (texts.some(changesSchema) || reached.some(changesSchema)) this.#waits.changesSchema();
     const execution =
       released !== null
         ? (released.runs[0] ?? null)
@@ -370,7 +374,11 @@ export class SessionGate implements StatementGate {
 
   /** Whether the message must wait until what its judgement depends on has been read or asked. */
   #mustFindOut(texts: readonly JudgedText[]): boolean {
-    if (this.#waits.mustReadCatalog(texts.some(({ asksCatalog }) => asksCatalog))) return true;
+    const asks = texts.some(({ asksCatalog }) => asksCatalog);
+    const unknown = texts.some((text) => text.unknown.length > 0)
+      ? texts.flatMap((text) => text.unknown)
+      : NO_CHANGES;
+    if (this.#waits.mustReadCatalog(asks, unknown)) return true;
     return this.#waits.mustAskRecovery(texts.flatMap(({ recoveryAsks }) => recoveryAsks));
   }
 
@@ -445,7 +453,7 @@ export class SessionGate implements StatementGate {
 
   /** The server has reported ReadyForQuery with this status. */
   requestEnded(status: TransactionStatus, quiet: boolean): void {
-    this.#waits.requestEnded(quiet);
+    this.#waits.requestEnded(status, quiet);
     this.#aftermath.requestEnded(status);
   }
 

@@ -54,8 +54,11 @@ export class Waits {
   readonly #catalog: DatabaseCatalog;
   readonly #recovery: RecoveryStore;
   readonly #backstop: boolean;
-  /** The message at hand has waited for the catalogs; it is judged by what there is now. */
-  #catalogAwaited = false;
+  /**
+   * What the message at hand has waited for: a reading of the catalogs that may have begun before it came, or one that
+   * has begun since and knows all that there is.
+   */
+  #catalogAwaited: 'nothing' | 'reading' | 'fresh' = 'nothing';
   /** What the message at hand has waited to find out about the way back; new with each message. */
   #found = new Set<'archiver' | readonly string[]>();
   #heldBack = false;
@@ -63,6 +66,8 @@ export class Waits {
   #cancelled = false;
   /** Code that is none of PostgreSQL's own was let through, and what it has changed is not known yet. */
   #foreignCode = false;
+  /** What was let through may change the schema, and has not been committed, or not answered yet. */
+  #schemaChanges = false;
 
   /** @param backstop default_transaction_read_only = on was set at login */
   constructor(
@@ -118,9 +123,16 @@ export class Waits {
     this.#foreignCode = true;
   }
 
+  /** A text was let through that may change what the catalogs say. */
+  changesSchema(): void {
+    this.#schemaChanges = true;
+  }
+
   /** The server has reported, with ReadyForQuery, what changed. @param quiet it owes nothing more */
-  requestEnded(quiet: boolean): void {
-    if (quiet) this.#foreignCode = false;
+  requestEnded(status: TransactionStatus, quiet: boolean): void {
+    if (!quiet) return;
+    this.#foreignCode = false;
+    if (status === 'I') this.#schemaChanges = false;
   }
 
   /**
@@ -137,26 +149,39 @@ export class Waits {
   /**
    * Whether the message must wait until the catalogs have been read; it is then judged anew, by what is known then.
    * @param asks its judgement depends on them
+   * @param unknown names in it that they do not have
    */
-  mustReadCatalog(asks: boolean): boolean {
+  mustReadCatalog(asks: boolean, unknown: readonly string[]): boolean {
     if (!asks) return false;
-    if (this.#catalogAwaited) {
-      this.#catalogAwaited = false;
-      return false;
-    }
-    switch (this.#catalog.advice()) {
+    const awaited = this.#catalogAwaited;
+    this.#catalogAwaited = 'nothing';
+    if (awaited === 'fresh') return false;
+    // Whether the schema was changed by what was sent before is known when that is answered.
+    if (this.#schemaChanges && this.#waitsForAnswers()) return true;
+    const usual = awaited === 'nothing' ? this.#catalog.advice() : 'judge';
+    const early = usual === 'judge' && unknown.length > 0;
+    switch (early ? this.#catalog.adviceOn(unknown) : usual) {
       case 'judge':
         return false;
       case 'read':
-        this.#catalogAwaited = this.#connection.readCatalog();
-        return this.#catalogAwaited;
+        if (!this.#connection.readCatalog()) return early && this.#waitsForAnswers();
+        if (early) this.#catalog.seeks(unknown);
+        this.#catalogAwaited = 'fresh';
+        return true;
       case 'wait':
         this.#catalog.whenRead((end) => {
-          this.#catalogAwaited = end !== 'abandoned';
+          const next = awaited === 'nothing' ? 'reading' : 'fresh';
+          this.#catalogAwaited = end === 'abandoned' ? 'nothing' : next;
           this.#connection.ready();
         });
         return true;
     }
+  }
+
+  /** Whether there are answers to wait for: of one group of messages they come only behind the Sync that the client sends. */
+  #waitsForAnswers(): boolean {
+    this.#heldBack ||= this.#connection.groupOutstanding();
+    return this.#heldBack;
   }
 
   /**
@@ -182,8 +207,7 @@ export class Waits {
           return true;
         }
         // Behind other requests it waits for their answers; within one group, and in a transaction, it cannot be asked.
-        this.#heldBack ||= this.#connection.groupOutstanding();
-        return this.#heldBack;
+        return this.#waitsForAnswers();
       case 'wait':
         this.#recovery.whenRead((end) => {
           if (end !== 'abandoned') found.add('archiver');
@@ -215,7 +239,7 @@ export class Waits {
       this.#cancelled = false;
       this.#heldBack = false;
       this.#settling = false;
-      this.#catalogAwaited = false;
+      this.#catalogAwaited = 'nothing';
       this.#found = new Set();
     }
     return cancelled;

@@ -12,6 +12,7 @@ import { activeRules } from './role-rules.js';
 import type { ActiveRule } from './role-rules.js';
 import { VERDICTS } from './types.js';
 import type { JudgingScope, Match, Role } from './types.js';
+import { unknownNames } from './unknown-names.js';
 import { volatileCalls } from './volatile-calls.js';
 
 /** What it takes to count what a statement does. */
@@ -98,11 +99,16 @@ export function measuringOfUnread(role: Role): Measuring | null {
   return !measures(role) ? null : { scope: 'all', needsBlock: true, copies: false };
 }
 
-/** Functions that the policy lists as safe may write all the same, and are counted. */
+/**
+ * Functions that the policy lists as safe may write all the same, and are counted; so is what the catalog does not
+ * know: to count it is never wrong.
+ */
 function mayWrite(statement: StatementFacts, context: JudgingScope): boolean {
   const { environment, database, catalog, catalogUnknown } = context;
-  // Without a catalog nobody can tell whose function it is.
-  if (catalog === null && catalogUnknown === 'strict') return statement.calls.length > 0;
+  // Without a catalog nobody can tell whose function it is, nor what a view calls.
+  if (catalog === null && catalogUnknown === 'strict')
+    return statement.calls.length > 0 || statement.relations.some(({ mode }) => mode !== 'ddl');
+  if (catalog !== null && unknownNames(catalog, [statement]).length > 0) return true;
   const subject = {
     statement,
     index: 0,

@@ -4,8 +4,8 @@
  * `opaque-code` and the access of roles that only read rest on the same answer.
  *
  * Law: where a name may mean several functions, one that may write is enough. A
- * name that the catalog does not have is PostgreSQL's own or missing; the server
- * answers for the latter.
+ * name that the catalog does not have is nobody's here: what becomes of it is a matter
+ * of unknown-names.ts.
  */
 import type { Catalog, CatalogFunction, Relation } from '../catalog/catalog.js';
 import { volatileCalls as calledByReading } from '../catalog/closure.js';
@@ -99,7 +99,8 @@ function isColumn(catalog: Catalog, { relations }: StatementFacts, column: strin
   );
 }
 
-function takes({ fewest, most }: CatalogFunction, given: number | null): boolean {
+/** Whether a function can be called with this many arguments; null: nobody knows how many. */
+export function takes({ fewest, most }: CatalogFunction, given: number | null): boolean {
   return given === null || (given >= fewest && (most === null || given <= most));
 }
 

@@ -9,6 +9,7 @@ import { catalogOf } from './hand-made.js';
 import { names, relationIn } from './rich-schema.js';
 
 const DATABASE = ['database', '["shop", 180001]'];
+const OWN = ['own', '["pg_catalog", ["lower", "lower", "now"], ["pg_class"]]'];
 const USERS = ['relation', '[20001, "public", "users", "r", 12, ["id", null, "data"], "n.j"]'];
 
 describe('decodeCatalog', () => {
@@ -21,6 +22,10 @@ describe('decodeCatalog', () => {
       ['relation', '[20003, "public", "v", "v", 0, ["id"], "."]'],
       USERS,
       ['schema', '["public"]'],
+      ['own', '["information_schema", [], ["tables"]]'],
+      ['types', '["public", ["mood"]]'],
+      ['types', '["pg_catalog", ["uuid"]]'],
+      OWN,
       DATABASE,
     ];
     for (const order of [rows, [...rows].reverse()]) {
@@ -35,6 +40,24 @@ describe('decodeCatalog', () => {
       expect(catalog.foreignKeysTo(20001)).toMatchObject([{ columns: ['id'], referenced: ['data'] }]);
       expect(names(catalog.readersOf(20001))).toEqual(['public.v']);
       expect(relationIn(catalog, 'public.more').rows).toBeNull();
+      expect([null, 'pg_catalog'].map((schema) => catalog.isOwnFunction(schema, 'lower'))).toEqual([
+        true,
+        true,
+      ]);
+      expect(catalog.isOwnFunction('public', 'lower')).toBe(false);
+      expect(catalog.isOwnFunction(null, 'pg_class')).toBe(false);
+      // What search_path does not have by itself is found under its schema only.
+      expect([null, 'information_schema'].map((schema) => catalog.isOwnRelation(schema, 'tables'))).toEqual([
+        false,
+        true,
+      ]);
+      expect(catalog.isOwnRelation(null, 'pg_class')).toBe(true);
+      expect([null, 'public', 'app'].map((schema) => catalog.hasType(schema, 'mood'))).toEqual([
+        true,
+        true,
+        false,
+      ]);
+      expect([null, 'public'].map((schema) => catalog.hasType(schema, 'uuid'))).toEqual([true, false]);
     }
   });
 
@@ -42,6 +65,9 @@ describe('decodeCatalog', () => {
     ['nothing', [], 'no row for the database itself'],
     ['no database', [USERS], 'no row for the database itself'],
     ['two databases', [DATABASE, DATABASE], 'two rows for the database itself'],
+    ['nothing of PostgreSQL’s own', [DATABASE, USERS], 'no row for pg_catalog'],
+    ['a name that is none', [DATABASE, ['own', '["pg_catalog", [1], []]']], 'value 2 is not a text'],
+    ['names that are no list', [DATABASE, ['types', '["public", "mood"]']], 'value 2 is not a list'],
     ['a relation twice', [DATABASE, USERS, USERS], 'two rows with the oid 20001'],
     ['another kind', [DATABASE, ['constructor', '[]']], 'a row of kind "constructor"'],
     ['one column', [['database']], 'a row that is not of two columns'],
@@ -70,7 +96,7 @@ describe('decodeCatalog', () => {
     ],
     [
       'a key of a column that was dropped',
-      [DATABASE, USERS, ['foreign_key', '[5, 20001, 20001, "k", "c", "a", [2], [1], 0]']],
+      [DATABASE, OWN, USERS, ['foreign_key', '[5, 20001, 20001, "k", "c", "a", [2], [1], 0]']],
       'a foreign key of an unknown column',
     ],
   ])('refuses %s', (_, rows, message) => {

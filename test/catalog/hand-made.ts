@@ -11,16 +11,19 @@
  *     },
  *     views: { 'public.active': { reads: ['public.users'], calls: ['public.touch'] } },
  *     functions: [{ name: 'public.touch', volatility: 'volatile' }],
+ *     types: ['public.mood'],
  *   })
  *
  * A name is split at its first dot: the schema has none. A name that something
- * refers to and nobody gives is a mistake, and throws.
+ * refers to and nobody gives is a mistake, and throws. Of PostgreSQL's own there is what
+ * OWN has.
  */
 import type {
   Catalog,
   CatalogFunction,
   Column,
   ForeignKey,
+  OwnNames,
   ReferentialAction,
   Relation,
 } from '../../src/catalog/catalog.js';
@@ -81,7 +84,19 @@ export interface HandMadeCatalog {
   readonly tables?: Readonly<Record<string, HandMadeTable>>;
   readonly views?: Readonly<Record<string, HandMadeView>>;
   readonly functions?: readonly HandMadeFunction[];
+  /** Beside `uuid`, which is PostgreSQL's. */
+  readonly types?: readonly string[];
 }
+
+/** A few of PostgreSQL's own. */
+const OWN: readonly OwnNames[] = [
+  {
+    schema: 'pg_catalog',
+    functions: new Set(['count', 'extract', 'generate_series', 'length', 'lower', 'now', 'random', 'sum']),
+    relations: new Set(['pg_class', 'pg_stat_activity']),
+  },
+  { schema: 'information_schema', functions: new Set([]), relations: new Set(['columns', 'tables']) },
+];
 
 export function catalogOf(given: HandMadeCatalog): Catalog {
   const tables = Object.entries(given.tables ?? {});
@@ -165,7 +180,17 @@ export function catalogOf(given: HandMadeCatalog): Catalog {
     relations,
     foreignKeys,
     functions,
+    own: OWN,
+    types: typesOf(['pg_catalog.uuid', ...(given.types ?? [])]),
   });
+}
+
+function typesOf(names: readonly string[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const types = new Map<string, Set<string>>();
+  for (const { schema, name } of names.map(split)) {
+    types.set(schema, (types.get(schema) ?? new Set()).add(name));
+  }
+  return types;
 }
 
 function handMadeFunction({ name, ...rest }: HandMadeFunction, oid: number): CatalogFunction {

@@ -40,6 +40,46 @@ describe('the database', () => {
   });
 });
 
+describe('what PostgreSQL has itself', () => {
+  it('is there by name, all of it', async () => {
+    const there = await withClient(async (client) => {
+      const result = await client.query<{ kind: string; schema: string; name: string }>(`
+        SELECT DISTINCT 'function' AS kind, nspname AS schema, proname AS name
+        FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname IN ('pg_catalog', 'information_schema')
+        UNION ALL
+        SELECT 'relation', nspname, relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE nspname IN ('pg_catalog', 'information_schema') AND relkind IN ('r', 'v')`);
+      return result.rows;
+    }, database.name);
+    expect(there.length).toBeGreaterThan(2500);
+    const missing = there.filter(
+      ({ kind, schema, name }) =>
+        !(kind === 'function' ? catalog.isOwnFunction(schema, name) : catalog.isOwnRelation(schema, name)),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it('has nothing else in it', () => {
+    expect(catalog.isOwnFunction(null, 'no_such_function')).toBe(false);
+    expect(catalog.isOwnFunction(null, 'add_stable')).toBe(false);
+    expect(catalog.isOwnFunction('shop', 'lower')).toBe(false);
+    expect(catalog.isOwnRelation(null, 'users')).toBe(false);
+    expect(catalog.isOwnRelation(null, 'tables')).toBe(false);
+    expect(catalog.isOwnRelation('shop', 'pg_class')).toBe(false);
+  });
+});
+
+describe('types', () => {
+  it('are those that a call may cast to', () => {
+    expect(['uuid', 'jsonb', 'text', 'document', 'code'].every((name) => catalog.hasType(null, name))).toBe(
+      true,
+    );
+    expect(catalog.hasType('shop', 'document')).toBe(true);
+    expect(catalog.hasType('public', 'document')).toBe(false);
+    expect(['users', '_text', 'no_such_type'].some((name) => catalog.hasType(null, name))).toBe(false);
+  });
+});
+
 describe('relations', () => {
   it('are exactly those that the server has', async () => {
     const there = await withClient(async (client) => {
@@ -284,6 +324,7 @@ describe('functions', () => {
       await client.query('SET LOCAL allow_system_table_mods = on');
       await client.query("CREATE FUNCTION pg_catalog.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'");
       expect(names((await readCatalog(client)).functionsNamed(null, 'mine'))).toEqual(['pg_catalog.mine']);
+      expect((await readCatalog(client)).isOwnFunction(null, 'mine')).toBe(false);
       await client.query('ROLLBACK');
     }, database.name);
   });

@@ -252,4 +252,42 @@ describe('functions', () => {
     ]);
     client.close();
   });
+
+  test.each([
+    ['alone', (sql: string) => query(sql), 1],
+    ['by the extended protocol', (sql: string) => extended(sql), 1],
+    // Nothing can be read before the first one is answered.
+    ['behind another statement', (sql: string) => Buffer.concat([query('SELECT 1'), query(sql)]), 2],
+  ])('made straight on the server are judged %s like any other', async (_how, bytes, answers) => {
+    const client = await login(app);
+    await send(client, query('SELECT harmless()'));
+    expect(await reads()).toBe(1);
+    await withClient(async (direct) => {
+      await direct.query("CREATE FUNCTION brand_new() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 1'");
+      try {
+        await client.send(bytes('SELECT brand_new()'));
+        expect((await client.untilReady(answers)).slice(-2)).toEqual(REFUSED);
+        expect(client.errors[0]).toMatchObject({ routine: 'holdfast/opaque-code' });
+        expect(await reads()).toBe(2);
+      } finally {
+        await direct.query('DROP FUNCTION brand_new()');
+      }
+    }, database.name);
+    client.close();
+  });
+
+  test('that no reading finds have it done once, and all wait for it that come meanwhile', async () => {
+    const [client, other] = [await login(app), await login(app)];
+    await send(client, query('SELECT harmless()'));
+    const answers = await Promise.all([
+      send(client, query('SELECT no_such_function()')),
+      send(other, query('SELECT no_such_function()')),
+    ]);
+    for (const answer of answers) expect(answer).toEqual(['ErrorResponse 42883', 'ReadyForQuery I']);
+    expect(await reads()).toBe(2);
+    expect(await send(client, query('SELECT lower(name) FROM users'))).toContain('CommandComplete SELECT 1');
+    expect(await reads()).toBe(2);
+    client.close();
+    other.close();
+  });
 });

@@ -106,6 +106,50 @@ describe('what is known of a database', () => {
   });
 });
 
+describe('names that the snapshot does not have', () => {
+  it('have it read before its time, once in a while', () => {
+    const { store: catalogs, at } = store();
+    const shop = catalogs.enter('shop');
+    // Nothing is known, so everything is unknown; that is advice()'s.
+    expect(shop.adviceOn(['f()'])).toBe('judge');
+    shop.begin().done(snapshot('shop'));
+    expect(shop.advice()).toBe('judge');
+    expect(shop.adviceOn(['f()'])).toBe('read');
+    const reading = shop.begin();
+    shop.seeks(['f()']);
+    reading.done(snapshot('shop'));
+    expect(shop.adviceOn(['f()', 'g()'])).toBe('judge');
+    at(999);
+    expect(shop.adviceOn(['g()'])).toBe('judge');
+    at(1000);
+    expect(shop.adviceOn(['g()'])).toBe('read');
+  });
+
+  it('wait for a reading that is under way', () => {
+    const { store: catalogs, at } = store();
+    const shop = catalogs.enter('shop');
+    shop.begin().done(snapshot('shop'));
+    at(1001);
+    const reading = shop.begin();
+    expect(shop.advice()).toBe('judge');
+    expect(shop.adviceOn(['f()'])).toBe('wait');
+    // It may have begun before the function was made.
+    reading.done(snapshot('shop'));
+    expect(shop.adviceOn(['f()'])).toBe('read');
+  });
+
+  it('are not looked for where the last reading has just failed', () => {
+    const { store: catalogs, at } = store();
+    const shop = catalogs.enter('shop');
+    shop.begin().done(snapshot('shop'));
+    const reading = shop.begin();
+    shop.seeks(['f()']);
+    reading.failed();
+    at(50);
+    expect(shop.adviceOn(['g()'])).toBe('judge');
+  });
+});
+
 describe('databases', () => {
   it('are shared by the sessions in them, and kept once they are known', () => {
     const { store: catalogs } = store();
