@@ -12,7 +12,7 @@ import type { CounterChild, Metrics } from '../metrics.js';
 import { judge } from '../policy/engine.js';
 import { questionsOf } from '../policy/live.js';
 import type { RecoveryAsk } from '../policy/live-facts.js';
-import { measuringOf, measuringOfUnread, measures } from '../policy/measured.js';
+import { mayCall, measuringOf, measuringOfUnread, measures } from '../policy/measured.js';
 import type { Measuring } from '../policy/measured.js';
 import { recoveryAsks } from '../policy/role-rules.js';
 import type { Judgement, JudgingScope, Match, Policy, Role, Verdict } from '../policy/types.js';
@@ -219,11 +219,6 @@ function asksOf(judgement: Judgement, facts: readonly StatementFacts[], role: Ro
   if (!facts.some(({ operation }) => operation === 'begin')) return NOTHING;
   // Within a transaction the server cannot be asked any more; a command can still be run.
   return asks.filter(({ maxAgeMs }) => maxAgeMs !== null).map((ask) => ({ ...ask, command: null }));
-}
-
-/** Whether it may call functions, itself or by what it reads. */
-function mayCall({ calls, relations }: StatementFacts): boolean {
-  return calls.length > 0 || relations.some(({ mode }) => mode === 'read');
 }
 
 /** Whether a text may change what the catalogs say when it runs. */

@@ -145,7 +145,12 @@ export class SessionGate implements StatementGate {
     if (block === null && this.#mustCountFirst([read.judged, ...byNames.reached])) return WAIT;
     const judged = this.#live.settle(read.judged);
     if (judged !== read.judged) block ??= this.#passage.block(judged);
-    const measured = judged.statements.map((record) => this.#impact.measuring(record, byNames.reached));
+    let changed = this.#waits.schemaChanged;
+    const measured = judged.statements.map((record) => {
+      const measuring = this.#impact.measuring(record, byNames.reached, changed);
+      changed ||= record.ending.changesSchema;
+      return measuring;
+    });
     block ??= byNames.block ?? this.#approval.cannotMeasure(measured) ?? this.#impact.blockOfString(judged);
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
     const record = (match: Match | null): readonly Run[] =>
@@ -286,7 +291,11 @@ export class SessionGate implements StatementGate {
       const block = this.#passage.block(judged);
       if (block !== null) return this.#refuse(judged, block, 'execute', null, startedAt);
     }
-    const measuring = this.#impact.measuring(judged.statements[0] ?? null, [...texts, ...reached]);
+    const measuring = this.#impact.measuring(
+      judged.statements[0] ?? null,
+      [...texts, ...reached],
+      this.#waits.schemaChanged,
+    );
     const unmeasurable = this.#approval.cannotMeasure([measuring]);
     if (unmeasurable !== null) return this.#refuse(judged, unmeasurable, 'execute', parameters, startedAt);
     const record = judged.statements[0];
@@ -334,7 +343,7 @@ export class SessionGate implements StatementGate {
     const { role } = this.#role.scope;
     const match = allowed ? null : functionCallMatch(role.name, role.access);
     const judged = this.#texts.unread('function_call', match, INSUFFICIENT_PRIVILEGE);
-    const measuring = this.#impact.measuring(judged.statements[0] ?? null, []);
+    const measuring = this.#impact.measuring(judged.statements[0] ?? null, [], false);
     const block =
       this.#passage.block(judged) ??
       (measuring === null || this.#role.observing ? null : functionCallUnmeasured());

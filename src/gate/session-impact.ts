@@ -15,7 +15,7 @@ import type { Counters, Reading, Scope } from '../impact/counts.js';
 import { ImpactError } from '../impact/impact-error.js';
 import { changed, impactOf, sum, total } from '../impact/impact.js';
 import type { Impact, Tag } from '../impact/impact.js';
-import { mayHold, runsOnce, trustsDeferred } from '../policy/measured.js';
+import { mayHold, measuringBehindChange, runsOnce, trustsDeferred } from '../policy/measured.js';
 import type { Measuring } from '../policy/measured.js';
 import type { Match } from '../policy/types.js';
 import type { TransactionStatus } from '../protocol/constants.js';
@@ -175,20 +175,23 @@ export class SessionImpact {
       : null;
   }
 
-  /** What of a text, or of what its names stand for, must be counted when this statement of it runs; null: nothing. */
-  measuring(own: JudgedStatementRecord | null, reached: readonly JudgedText[]): Measuring | null {
-    let most: Measuring | null = own?.measuring ?? null;
-    for (const { measuring } of reached.flatMap(({ statements }) => statements)) {
-      if (measuring === null) continue;
-      most =
-        most === null
-          ? measuring
-          : {
-              scope: most.scope === 'all' || measuring.scope === 'all' ? 'all' : 'changed',
-              needsBlock: most.needsBlock || measuring.needsBlock,
-              copies: most.copies || measuring.copies,
-            };
-    }
+  /**
+   * What of a text, or of what its names stand for, must be counted when this statement of it runs; null: nothing.
+   * @param schemaChanged what came before it in its transaction may have changed the schema
+   */
+  measuring(
+    own: JudgedStatementRecord | null,
+    reached: readonly JudgedText[],
+    schemaChanged: boolean,
+  ): Measuring | null {
+    let most: Measuring | null = null;
+    const add = ({ measuring, facts }: JudgedStatementRecord): void => {
+      const { role } = this.#role.scope;
+      const one = measuring ?? (schemaChanged && facts !== null ? measuringBehindChange(role, facts) : null);
+      if (one !== null) most = most === null ? one : both(most, one);
+    };
+    if (own !== null) add(own);
+    for (const { statements } of reached) statements.forEach(add);
     return most;
   }
 
@@ -429,6 +432,14 @@ export class SessionImpact {
   stop(): void {
     this.#transaction.stop();
   }
+}
+
+function both(a: Measuring, b: Measuring): Measuring {
+  return {
+    scope: a.scope === 'all' || b.scope === 'all' ? 'all' : 'changed',
+    needsBlock: a.needsBlock || b.needsBlock,
+    copies: a.copies || b.copies,
+  };
 }
 
 /** Whether a text commits what its transaction has done; a ROLLBACK PREPARED or COMMIT PREPARED is another's. */

@@ -128,6 +128,11 @@ export class Waits {
     this.#schemaChanges = true;
   }
 
+  /** What was let through may have changed the schema in the transaction at hand, which no catalog knows. */
+  get schemaChanged(): boolean {
+    return this.#schemaChanges;
+  }
+
   /** The server has reported, with ReadyForQuery, what changed. @param quiet it owes nothing more */
   requestEnded(status: TransactionStatus, quiet: boolean): void {
     if (!quiet) return;

@@ -94,6 +94,20 @@ export function measuringOf(role: Role, facts: StatementFacts, context: JudgingS
   return null;
 }
 
+/** Whether a statement may call functions, itself or by what it reads. */
+export function mayCall({ calls, relations }: StatementFacts): boolean {
+  return calls.length > 0 || relations.some(({ mode }) => mode === 'read');
+}
+
+/**
+ * What it takes to count a statement behind a change of the schema in its own transaction: no catalog tells then what
+ * it calls. null: nothing, or nobody asks.
+ */
+export function measuringBehindChange(role: Role, facts: StatementFacts): Measuring | null {
+  if (!measures(role) || PREPARES_ONLY.has(facts.operation) || !mayCall(facts)) return null;
+  return { scope: 'changed', needsBlock: false, copies: false };
+}
+
 /** A statement that could not be read may do anything. */
 export function measuringOfUnread(role: Role): Measuring | null {
   return !measures(role) ? null : { scope: 'all', needsBlock: true, copies: false };

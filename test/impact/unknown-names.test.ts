@@ -99,6 +99,57 @@ describe.each([
   });
 });
 
+describe('a function that the transaction itself has changed', () => {
+  /** One that no catalog calls volatile, and what makes it delete. */
+  async function harmless(): Promise<readonly [name: string, change: string]> {
+    made += 1;
+    const name = `calm_${made}`;
+    await say(
+      client,
+      simple(`CREATE FUNCTION ${name}(n int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT n'`),
+    );
+    await ground.outcomes();
+    return [
+      name,
+      `CREATE OR REPLACE FUNCTION ${name}(n int) RETURNS int LANGUAGE plpgsql AS
+        'BEGIN EXECUTE ''DELETE FROM plain WHERE id <= $1'' USING n; RETURN n; END'`,
+    ];
+  }
+
+  test.each([
+    ['the simple protocol', simple],
+    ['the extended protocol', extended],
+  ])('is counted in its block, by %s', async (_, send) => {
+    const [name, change] = await harmless();
+    await say(client, send(`SELECT ${name}(1)`));
+    await say(client, send('BEGIN'));
+    await say(client, send(change));
+    expect(await say(client, send(`SELECT ${name}(6)`))).toContain('ErrorResponse 42501');
+    expect(lastError()).toBe('holdfast/row-limit');
+    await say(client, send('ROLLBACK'));
+    expect(await left()).toBe('10');
+    // What the function does cannot be read, so that making it is counted, too.
+    expect(await counted()).toEqual([{}, { plain: '-6' }]);
+  });
+
+  test('is counted in its string', async () => {
+    const [name, change] = await harmless();
+    expect(await say(client, simple(`${change}; SELECT ${name}(6)`))).toContain('ErrorResponse 42501');
+    expect(lastError()).toBe('holdfast/row-limit');
+    expect(await say(client, simple(`SELECT ${name}(6)`))).toContain('DataRow 6');
+    expect(await left()).toBe('10');
+  });
+
+  test('is not, when it has not been changed', async () => {
+    const [name] = await harmless();
+    await say(client, simple('BEGIN'));
+    await say(client, simple(`SELECT ${name}(1)`));
+    await say(client, simple("UPDATE plain SET v = 'w' WHERE id = 1"));
+    await say(client, simple('COMMIT'));
+    expect(await counted()).toEqual([{ plain: '~1' }]);
+  });
+});
+
 test('a new function is counted when a statement runs that was prepared with it', async () => {
   const name = await madeDirectly();
   await say(client, [`Parse "s" "SELECT ${name}(1)"`, 'Sync']);
