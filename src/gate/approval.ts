@@ -10,6 +10,7 @@ import type { Withdrawal } from '../holds/hold.js';
 import type { Measuring } from '../policy/measured.js';
 import type { Guard } from '../session/ports.js';
 import type { Block } from './blocks.js';
+import type { CountingNeeds } from './counting-needs.js';
 import type { Release } from './held.js';
 import type { JudgedStatementRecord, JudgedText } from './judged-text.js';
 import type { Run } from './recorder.js';
@@ -37,13 +38,20 @@ export interface Passing {
 
 export class Approval {
   readonly #holds: SessionHolds;
+  readonly #needs: CountingNeeds;
   readonly #impact: SessionImpact;
   readonly #connection: Pick<GatedConnection, 'transaction'>;
 
-  constructor(holds: SessionHolds, impact: SessionImpact, connection: Pick<GatedConnection, 'transaction'>) {
-    this.#holds = holds;
-    this.#impact = impact;
-    this.#connection = connection;
+  constructor(parts: {
+    readonly holds: SessionHolds;
+    readonly needs: CountingNeeds;
+    readonly impact: SessionImpact;
+    readonly connection: Pick<GatedConnection, 'transaction'>;
+  }) {
+    this.#holds = parts.holds;
+    this.#needs = parts.needs;
+    this.#impact = parts.impact;
+    this.#connection = parts.connection;
   }
 
   /** The message at hand is held. */
@@ -79,7 +87,7 @@ export class Approval {
   cannotMeasure(measured: readonly (Measuring | null)[]): Block | null {
     const { status } = this.#connection.transaction();
     for (const measuring of measured) {
-      const block = measuring === null ? null : this.#impact.block(measuring, status);
+      const block = measuring === null ? null : this.#needs.block(measuring, status);
       if (block !== null) return block;
     }
     return null;
@@ -99,7 +107,8 @@ export class Approval {
   }
 
   #isTriedFirst(measuring: Measuring | null, held: readonly JudgedText[]): boolean {
-    return !this.#holds.open && this.#impact.isTriedFirst(measuring, held);
+    if (this.#holds.open || this.#impact.trial !== null) return false;
+    return this.#needs.isTriedFirst(measuring, held);
   }
 
   /** How a run of it is counted; null: it is not. @param sql the statement, for people */

@@ -12,6 +12,7 @@ import { judgeImpact, runsOnce, strictestFirst, toleranceOf } from '../policy/me
 import type { Match } from '../policy/types.js';
 import { commandWords, described } from '../policy/words.js';
 import type { StatementFacts } from '../sql/facts.js';
+import type { CountingNeeds } from './counting-needs.js';
 import { cannotBeHeld } from './hold-words.js';
 import {
   CANNOT_BE_UNDONE,
@@ -53,6 +54,7 @@ export interface Verdict {
 
 export class CountVerdict {
   readonly #role: SessionRole;
+  readonly #needs: CountingNeeds;
   readonly #user: string;
   readonly #environment: string;
   readonly #confirmed: () => boolean;
@@ -60,19 +62,16 @@ export class CountVerdict {
   /** @param confirmed whether the session has named the environment that it means */
   constructor(parts: {
     readonly role: SessionRole;
+    readonly needs: CountingNeeds;
     readonly user: string;
     readonly environment: string;
     readonly confirmed: () => boolean;
   }) {
     this.#role = parts.role;
+    this.#needs = parts.needs;
     this.#user = parts.user;
     this.#environment = parts.environment;
     this.#confirmed = parts.confirmed;
-  }
-
-  /** Whether people must approve that a transaction of this role is committed. */
-  get heldAtCommit(): boolean {
-    return this.#role.scope.role.hold?.atCommit === true;
   }
 
   of(counted: CountedRun): Verdict {
@@ -101,7 +100,8 @@ export class CountVerdict {
       transaction,
     });
     // What is not in a block is committed with the statement.
-    if (this.heldAtCommit && ofOneStatement && total(impact) > 0) all.push(atCommit(role.name, impact, true));
+    if (this.#needs.heldAtCommit && ofOneStatement && total(impact) > 0)
+      all.push(atCommit(role.name, impact, true));
     if (approved === null) return strictestFirst(all);
     if (approved === 'unmeasured' || within(impact, approved, toleranceOf(role)))
       return strictestFirst(all.filter(({ action }) => action !== 'hold'));
@@ -136,7 +136,7 @@ export class CountVerdict {
   /** Why what must be approved is not undone for that, and run again. */
   get #notUndone(): string {
     if (!runsOnce(this.#role.scope.role)) return CANNOT_BE_UNDONE;
-    return this.heldAtCommit ? `${NOT_RUN_TWICE} ${WAITS_AT_COMMIT}` : NOT_RUN_TWICE;
+    return this.#needs.heldAtCommit ? `${NOT_RUN_TWICE} ${WAITS_AT_COMMIT}` : NOT_RUN_TWICE;
   }
 }
 

@@ -31,6 +31,7 @@ import type {
 } from '../session/ports.js';
 import type { Aftermath } from './aftermath.js';
 import type { Approval } from './approval.js';
+import type { CountingNeeds } from './counting-needs.js';
 import { changesSchema } from './judged-text.js';
 import type { Bound, JudgedText } from './judged-text.js';
 import type { LexerAgreement } from './lexer-agreement.js';
@@ -73,6 +74,7 @@ export class SessionGate implements StatementGate {
   readonly #live: LiveRules;
   readonly #passage: Passage;
   readonly #holds: SessionHolds;
+  readonly #needs: CountingNeeds;
   readonly #impact: SessionImpact;
   readonly #approval: Approval;
   readonly #aftermath: Aftermath;
@@ -89,6 +91,7 @@ export class SessionGate implements StatementGate {
     this.#live = parts.live;
     this.#passage = parts.passage;
     this.#holds = parts.holds;
+    this.#needs = parts.needs;
     this.#impact = parts.impact;
     this.#approval = parts.approval;
     this.#aftermath = parts.aftermath;
@@ -147,16 +150,16 @@ export class SessionGate implements StatementGate {
     if (judged !== read.judged) block ??= this.#passage.block(judged);
     let changed = this.#waits.schemaChanged;
     const measured = judged.statements.map((record) => {
-      const measuring = this.#impact.measuring(record, byNames.reached, changed);
+      const measuring = this.#needs.measuring(record, byNames.reached, changed);
       changed ||= record.ending.changesSchema;
       return measuring;
     });
-    block ??= byNames.block ?? this.#approval.cannotMeasure(measured) ?? this.#impact.blockOfString(judged);
+    block ??= byNames.block ?? this.#approval.cannotMeasure(measured) ?? this.#needs.blockOfString(judged);
     if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
     const record = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
     const mustApprove = byNames.held.length > 0 || this.#passage.needsApproval(judged);
-    const unkept = mustApprove ? this.#impact.blockOfUndo(measured) : null;
+    const unkept = mustApprove ? this.#needs.blockOfUndo(measured) : null;
     if (unkept !== null) return this.#refuse(judged, unkept, 'query', null, startedAt);
     const passing = this.#approval.of({
       mustApprove,
@@ -210,7 +213,7 @@ export class SessionGate implements StatementGate {
       meaning: this.#holds.prepared(
         judged,
         () => parameterTypes(bytes, end),
-        this.#impact.mayBeHeld([judged]),
+        this.#needs.mayBeHeld([judged]),
       ),
       notice: this.#warning(judged),
     };
@@ -241,7 +244,7 @@ export class SessionGate implements StatementGate {
       const block = this.#passage.block(text);
       if (block !== null) return this.#refuse(text, block, 'bind', null, this.#clock());
     }
-    const again = this.#impact.mayBeHeld(texts);
+    const again = this.#needs.mayBeHeld(texts);
     const kept = this.#holds.keep(texts, meanings.at(-1), bytes, start, end, again);
     const bound: Bound = { texts, parameters: this.#recorder.parameters(bytes, start, end), kept };
     return {
@@ -291,7 +294,7 @@ export class SessionGate implements StatementGate {
       const block = this.#passage.block(judged);
       if (block !== null) return this.#refuse(judged, block, 'execute', null, startedAt);
     }
-    const measuring = this.#impact.measuring(
+    const measuring = this.#needs.measuring(
       judged.statements[0] ?? null,
       [...texts, ...reached],
       this.#waits.schemaChanged,
@@ -343,7 +346,7 @@ export class SessionGate implements StatementGate {
     const { role } = this.#role.scope;
     const match = allowed ? null : functionCallMatch(role.name, role.access);
     const judged = this.#texts.unread('function_call', match, INSUFFICIENT_PRIVILEGE);
-    const measuring = this.#impact.measuring(judged.statements[0] ?? null, [], false);
+    const measuring = this.#needs.measuring(judged.statements[0] ?? null, [], false);
     const block =
       this.#passage.block(judged) ??
       (measuring === null || this.#role.observing ? null : functionCallUnmeasured());

@@ -1,8 +1,9 @@
 /**
- * What one session's statements really do: which are counted, and what is answered and
- * recorded of each count.
+ * What one session's statements really do: how they are counted, and what is answered
+ * and recorded of each count.
  *
- * Law: it says what is to be counted and what becomes of the count; when messages are sent
+ * Law: it says what becomes of the count; which statements are counted is
+ * counting-needs.ts's, when messages are sent
  * is the conversation's (session/guarding.ts), what the rules say of a count is
  * count-verdict.ts's, and what the counts of a transaction add up to
  * counted-transaction.ts's. What was counted is recorded before it can be committed, with
@@ -15,28 +16,21 @@ import type { Counters, Reading, Scope } from '../impact/counts.js';
 import { ImpactError } from '../impact/impact-error.js';
 import { changed, impactOf, sum, total } from '../impact/impact.js';
 import type { Impact, Tag } from '../impact/impact.js';
-import { mayHold, measuringBehindChange, runsOnce, trustsDeferred } from '../policy/measured.js';
+import { trustsDeferred } from '../policy/measured.js';
 import type { Measuring } from '../policy/measured.js';
 import type { Match } from '../policy/types.js';
 import type { TransactionStatus } from '../protocol/constants.js';
 import type { OldRows } from '../holds/hold.js';
 import type { CountedAnswer, Counts, Ending, Execution, Guard } from '../session/ports.js';
 import type { StatementFacts } from '../sql/facts.js';
-import type { Block } from './blocks.js';
 import { countQueriesFor } from './count-queries.js';
+import { commits } from './counting-needs.js';
+import type { CountingNeeds } from './counting-needs.js';
 import { CountVerdict } from './count-verdict.js';
 import type { ApprovedOf, Verdict } from './count-verdict.js';
 import { CountedTransaction } from './counted-transaction.js';
 import type { Trial } from './hold-subject.js';
-import {
-  atCommit,
-  commitAlone,
-  impactWarning,
-  needsBlock,
-  notKept,
-  undoAlone,
-  unmeasured,
-} from './impact-words.js';
+import { atCommit, impactWarning, notKept, unmeasured } from './impact-words.js';
 import type { JudgedStatementRecord, JudgedText } from './judged-text.js';
 import { KnownCounters } from './known-counters.js';
 import type { Recorder, Run } from './recorder.js';
@@ -45,7 +39,6 @@ import type { TransactionState } from './waits.js';
 import type { UndoStore } from '../undo/store.js';
 import { UndoCapture, askWhetherKept, canBeFollowed } from './undo-capture.js';
 import type { UndoOf } from './undo-capture.js';
-import { rulesOf } from './words.js';
 
 /** Operations whose command tag says how many rows were changed, and not how many were returned. */
 const TAGGED: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge', 'copy_from']);
@@ -79,6 +72,7 @@ export interface SessionUndo {
 
 export class SessionImpact {
   readonly #role: SessionRole;
+  readonly #needs: CountingNeeds;
   readonly #recorder: Recorder;
   readonly #clock: () => number;
   readonly #verdict: CountVerdict;
@@ -102,6 +96,7 @@ export class SessionImpact {
    */
   constructor(parts: {
     readonly role: SessionRole;
+    readonly needs: CountingNeeds;
     readonly recorder: Recorder;
     readonly clock: () => number;
     readonly user: string;
@@ -113,6 +108,7 @@ export class SessionImpact {
     readonly standing: () => TransactionState;
   }) {
     this.#role = parts.role;
+    this.#needs = parts.needs;
     this.#recorder = parts.recorder;
     this.#clock = parts.clock;
     this.#user = parts.user;
@@ -135,84 +131,17 @@ export class SessionImpact {
     this.#trial = null;
   }
 
-  /**
-   * Whether a statement that must be approved is tried first, so that who approves it sees what it changes. Only what
-   * changes rows: trying a TRUNCATE or a DROP would lock out everybody.
-   * @param texts those that are held
-   */
-  isTriedFirst(measuring: Measuring | null, texts: readonly JudgedText[]): boolean {
-    if (measuring === null || measuring.scope !== 'changed' || measuring.copies || this.#trial !== null)
-      return false;
-    const holding = texts
-      .flatMap(({ judgement }) => rulesOf(judgement))
-      .filter(({ action }) => action === 'hold');
-    return !runsOnce(
-      this.#role.scope.role,
-      holding.map(({ rule }) => rule),
-    );
-  }
-
   /** What the transaction at hand has changed, where people must approve that it is committed; null: they need not. */
   ofCommit(judged: JudgedText, status: TransactionStatus): Trial | null {
     const { impact, statements } = this.#transaction;
     if (status !== 'T' || this.#role.observing) return null;
-    if (!this.#verdict.heldAtCommit || total(impact) === 0 || !commits(judged)) return null;
+    if (!this.#needs.heldAtCommit || total(impact) === 0 || !commits(judged)) return null;
     return {
       measured: { by: 'transaction', tables: impact, statements },
       matches: [atCommit(this.#role.scope.role.name, impact, false)],
       // It has changed them already.
       keepsOldRows: false,
     };
-  }
-
-  /** Why a string cannot be held at its COMMIT; null: it need not, or can. */
-  blockOfString(judged: JudgedText): Block | null {
-    return this.#verdict.heldAtCommit &&
-      judged.statements.length > 1 &&
-      commits(judged) &&
-      !this.#role.observing
-      ? commitAlone()
-      : null;
-  }
-
-  /**
-   * What of a text, or of what its names stand for, must be counted when this statement of it runs; null: nothing.
-   * @param schemaChanged what came before it in its transaction may have changed the schema
-   */
-  measuring(
-    own: JudgedStatementRecord | null,
-    reached: readonly JudgedText[],
-    schemaChanged: boolean,
-  ): Measuring | null {
-    let most: Measuring | null = null;
-    const add = ({ measuring, facts }: JudgedStatementRecord): void => {
-      const { role } = this.#role.scope;
-      const one = measuring ?? (schemaChanged && facts !== null ? measuringBehindChange(role, facts) : null);
-      if (one !== null) most = most === null ? one : both(most, one);
-    };
-    if (own !== null) add(own);
-    for (const { statements } of reached) statements.forEach(add);
-    return most;
-  }
-
-  /** Why what must be counted cannot be; null: it can. */
-  block({ needsBlock: needs }: Measuring, status: TransactionStatus): Block | null {
-    return needs && status !== 'T' && !this.#role.observing ? needsBlock() : null;
-  }
-
-  /** Whether what one of these texts turns out to change may have to be approved, and the text run again then. */
-  mayBeHeld(texts: readonly JudgedText[]): boolean {
-    return (
-      this.#mayHold &&
-      texts.some(
-        ({ statements, executes }) =>
-          executes.length > 0 || statements.some(({ measuring }) => measuring !== null),
-      )
-    );
-  }
-
-  get #mayHold(): boolean {
-    return mayHold(this.#role.scope.role) && !this.#role.observing;
   }
 
   /** A run passes that is not counted. @param facts null: it could not be read */
@@ -230,14 +159,15 @@ export class SessionImpact {
     const { approved } = of;
     const tables = approved === null || approved === 'unmeasured' ? [] : approved;
     // Of a hold that an earlier version has written nothing is known, and they are kept.
-    const kept = this.#keepsOldRows && oldRows !== 'not_kept' && tables.some((table) => changed(table) > 0);
+    const kept =
+      this.#needs.keepsOldRows && oldRows !== 'not_kept' && tables.some((table) => changed(table) > 0);
     const capture = kept
       ? new UndoCapture(tables, this.#undo.store, standing.status === 'I', this.#isolation)
       : null;
     const counters = this.#counters.take(standing);
     const known = scope === 'changed' ? counters : null;
     this.#guarded.set(run, { ...of, scope, known, capture });
-    const preview = !copies && (of.trial || this.#mayHold);
+    const preview = !copies && (of.trial || this.#needs.mayHold);
     const first = capture?.before((problem) => notKept(problem, run.decision)) ?? null;
     const { before, after } = this.#queries[scope];
     return { before: known === null ? before : null, after, copyIn: copies, preview, first };
@@ -245,19 +175,8 @@ export class SessionImpact {
 
   /** What approvers are told of the old rows of a message that has, or has not, been tried. */
   oldRowsOf(trial: Trial | null): OldRows {
-    if (!this.#keepsOldRows) return null;
+    if (!this.#needs.keepsOldRows) return null;
     return trial?.keepsOldRows === true ? 'kept' : 'not_kept';
-  }
-
-  /** Whether old rows of what is approved are kept. */
-  get #keepsOldRows(): boolean {
-    return this.#role.scope.role.undo === 'capture' && !this.#role.observing;
-  }
-
-  /** Why the old rows of a message that must be approved cannot be kept; null: they can, or nobody asks. */
-  blockOfUndo(measured: readonly (Measuring | null)[]): Block | null {
-    const rows = measured.filter((one) => one?.scope === 'changed' && !one.copies);
-    return this.#keepsOldRows && rows.length > 0 && measured.length > 1 ? undoAlone() : null;
   }
 
   /** A guarded execution came to its end, and what the server counts has been read. */
@@ -296,7 +215,7 @@ export class SessionImpact {
       trial,
       undoable,
     });
-    const keepsOldRows = this.#keepsOldRows && canBeFollowed(impact, record.facts);
+    const keepsOldRows = this.#needs.keepsOldRows && canBeFollowed(impact, record.facts);
     const settle = (problem: string | null): CountedAnswer =>
       this.#settle(
         run,
@@ -432,19 +351,6 @@ export class SessionImpact {
   stop(): void {
     this.#transaction.stop();
   }
-}
-
-function both(a: Measuring, b: Measuring): Measuring {
-  return {
-    scope: a.scope === 'all' || b.scope === 'all' ? 'all' : 'changed',
-    needsBlock: a.needsBlock || b.needsBlock,
-    copies: a.copies || b.copies,
-  };
-}
-
-/** Whether a text commits what its transaction has done; a ROLLBACK PREPARED or COMMIT PREPARED is another's. */
-function commits({ statements }: JudgedText): boolean {
-  return statements.some(({ operation }) => operation === 'commit' || operation === 'prepare_transaction');
 }
 
 function tagOf(facts: StatementFacts | null, { rows }: Ending): Tag {

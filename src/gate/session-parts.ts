@@ -10,6 +10,7 @@ import type { UndoStore } from '../undo/store.js';
 import { Aftermath } from './aftermath.js';
 import { Approval } from './approval.js';
 import type { CatalogStore, DatabaseCatalog } from './catalog-store.js';
+import { CountingNeeds } from './counting-needs.js';
 import type { HoldServices } from './held.js';
 import type { RoleScope } from './judged-text.js';
 import { LexerAgreement } from './lexer-agreement.js';
@@ -59,6 +60,7 @@ export interface SessionParts {
   readonly live: LiveRules;
   readonly passage: Passage;
   readonly holds: SessionHolds;
+  readonly needs: CountingNeeds;
   readonly impact: SessionImpact;
   readonly approval: Approval;
   readonly aftermath: Aftermath;
@@ -91,8 +93,10 @@ export function createSessionParts(
     lexer,
     live,
   });
+  const needs = new CountingNeeds(role);
   const impact = new SessionImpact({
     role,
+    needs,
     recorder,
     clock,
     user: login.user,
@@ -110,7 +114,7 @@ export function createSessionParts(
     standing: () => connection.transaction(),
   });
   const holds = new SessionHolds(services, { session, connection, role, passage, waits });
-  const approval = new Approval(holds, impact, connection);
+  const approval = new Approval({ holds, needs, impact, connection });
   const aftermath = new Aftermath({ clock, catalog, target, live, recorder, holds, impact });
-  return { waits, role, texts, recorder, lexer, live, passage, holds, impact, approval, aftermath };
+  return { waits, role, texts, recorder, lexer, live, passage, holds, needs, impact, approval, aftermath };
 }
