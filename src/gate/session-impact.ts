@@ -2,13 +2,12 @@
  * What one session's statements really do: how they are counted, and what is answered
  * and recorded of each count.
  *
- * Law: it says what becomes of the count; which statements are counted is
- * counting-needs.ts's, when messages are sent
- * is the conversation's (session/guarding.ts), what the rules say of a count is
- * count-verdict.ts's, and what the counts of a transaction add up to
- * counted-transaction.ts's. What was counted is recorded before it can be committed, with
- * the server's id of the transaction, so that whoever reads the log after a crash can ask
- * the server what became of it.
+ * Law: it says what becomes of the count. Which statements are counted is
+ * counting-needs.ts's, when messages are sent the conversation's (session/guarding.ts),
+ * what the rules say of a count is count-verdict.ts's, and what the counts of a
+ * transaction add up to counted-transaction.ts's. What was counted is recorded before it
+ * can be committed, with the server's id of the transaction, so that whoever reads the log
+ * after a crash can ask the server what became of it.
  */
 import type { Refusal } from '../errors.js';
 import { readingsOf } from '../impact/counts.js';

@@ -155,7 +155,8 @@ export const COUNT_QUERIES: Readonly<Record<Scope, CountSql>> = {
 /** The same for servers that can be told to let the counters start anew (pg_stat_force_next_flush). */
 export const COUNT_QUERIES_ANEW: Readonly<Record<Scope, CountSql>> = {
   changed: { ...COUNT_QUERIES.changed, after: detailed(WHICH, STARTS_ANEW) },
-  all: { ...COUNT_QUERIES.all, after: detailed('', STARTS_ANEW) },
+  // One query for both, and no harm in it: nothing begins anew before the transaction is over.
+  all: { before: detailed('', STARTS_ANEW), after: detailed('', STARTS_ANEW) },
 };
 
 /**
