@@ -9,9 +9,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UndoError } from '../undo/document.js';
+import { UndoError, tooLarge } from '../undo/document.js';
 import type { UndoDocument } from '../undo/document.js';
-import { decodeUndo } from '../undo/encoding.js';
+import { decodeUndo, encodedUndo } from '../undo/encoding.js';
 import type { UndoStore } from '../undo/store.js';
 
 export interface UndoFilesOptions {
@@ -40,19 +40,13 @@ export function createUndoFiles({ path, maxSize, totalSize, onRemoved }: UndoFil
   /** One at a time: each looks how much room there is. */
   let last: Promise<void> = Promise.resolve();
 
-  async function write(name: string, text: string): Promise<void> {
+  async function write(document: UndoDocument): Promise<void> {
     await mkdir(path, { recursive: true, mode: 0o700 });
     const temporary = join(path, `.${randomBytes(8).toString('hex')}`);
     try {
-      const file = await open(temporary, 'wx', 0o600);
-      try {
-        await file.writeFile(text);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await makeRoom(Buffer.byteLength(text));
-      await rename(temporary, join(path, name));
+      const size = await writeWhole(temporary, document);
+      await makeRoom(size);
+      await rename(temporary, join(path, nameOf(document)));
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;
@@ -62,6 +56,25 @@ export function createUndoFiles({ path, maxSize, totalSize, onRemoved }: UndoFil
       await directory.sync();
     } finally {
       await directory.close();
+    }
+  }
+
+  /** @returns its size, bytes */
+  async function writeWhole(name: string, document: UndoDocument): Promise<number> {
+    const file = await open(name, 'wx', 0o600);
+    try {
+      let size = 0;
+      for (const piece of encodedUndo(document)) {
+        const bytes = Buffer.from(piece);
+        size += bytes.length;
+        if (size > maxSize) throw tooLarge(maxSize);
+        // The other sessions go on meanwhile.
+        await file.appendFile(bytes);
+      }
+      await file.sync();
+      return size;
+    } finally {
+      await file.close();
     }
   }
 
@@ -79,8 +92,8 @@ export function createUndoFiles({ path, maxSize, totalSize, onRemoved }: UndoFil
 
   return {
     limit: maxSize,
-    save(document: UndoDocument, text: string): Promise<void> {
-      const saved = last.then(() => write(nameOf(document), text));
+    save(document: UndoDocument): Promise<void> {
+      const saved = last.then(() => write(document));
       last = saved.catch(() => undefined);
       return saved;
     },

@@ -10,9 +10,8 @@
 import type { Refusal } from '../errors.js';
 import { changed, total } from '../impact/impact.js';
 import type { Approved, Impact } from '../impact/impact.js';
-import { UndoError } from '../undo/document.js';
+import { UndoError, tooLarge } from '../undo/document.js';
 import type { UndoDocument, UndoHeader } from '../undo/document.js';
-import { encodeUndo } from '../undo/encoding.js';
 import {
   ONE_STATE,
   SETTINGS_NOW,
@@ -154,7 +153,7 @@ export class UndoCapture {
       ],
       limit,
       then: (answers) => {
-        if (answers === null) return then(tooLarge(limit));
+        if (answers === null) return then(tooLarge(limit).message);
         const [settings] = answerTo(answers, 0);
         const touched = tables.map((_, at) => answerTo(answers, at + 2));
         return this.#follow(described, touched, impact, (followed) => {
@@ -194,7 +193,7 @@ export class UndoCapture {
       questions,
       limit,
       then: (answers) => {
-        if (answers === null) return then({ problem: tooLarge(limit) });
+        if (answers === null) return then({ problem: tooLarge(limit).message });
         const oneState = ONE_STATE_LEVELS.has(described.isolation);
         return then(
           attempt(() =>
@@ -228,19 +227,14 @@ export class UndoCapture {
     ready: () => void,
     then: (problem: string | null) => CountedAnswer,
   ): CountedAnswer {
-    const limit = this.#store.limit;
-    const text = encodeUndo(document);
-    if (Buffer.byteLength(text) > limit) return then(tooLarge(limit));
     let ended: { readonly problem: string | null } | null = null;
-    this.#store.save(document, text).then(
+    this.#store.save(document).then(
       () => {
         ended = { problem: null };
         ready();
       },
       (error: unknown) => {
-        ended = {
-          problem: `they could not be stored: ${error instanceof Error ? error.message : String(error)}`,
-        };
+        ended = { problem: storingProblem(error) };
         ready();
       },
     );
@@ -275,6 +269,7 @@ function answerTo(answers: readonly Counts[] | null, at: number): Counts {
   return answer;
 }
 
-function tooLarge(limit: number): string {
-  return `they are more than the ${limit.toString()} bytes that are kept of one statement (undo.max_size)`;
+function storingProblem(error: unknown): string {
+  if (error instanceof UndoError) return error.message;
+  return `they could not be stored: ${error instanceof Error ? error.message : String(error)}`;
 }

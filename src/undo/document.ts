@@ -89,3 +89,10 @@ export function countsOf({ rows }: UndoDocument, table: number): UndoCounts {
 
 /** What is wrong with a document, or with asking for one: a whole sentence without its full stop. */
 export class UndoError extends Error {}
+
+/** @param limit bytes */
+export function tooLarge(limit: number): UndoError {
+  return new UndoError(
+    `they are more than the ${limit.toString()} bytes that are kept of one statement (undo.max_size)`,
+  );
+}

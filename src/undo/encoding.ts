@@ -45,14 +45,23 @@ const headerSchema = z.object({
 const rowSchema = z.tuple([z.int().min(0), image, image]);
 const endSchema = z.object({ rows: z.int(), sha256: z.string() });
 
-/** The document, as it is stored. */
-export function encodeUndo({ rows, ...header }: UndoDocument): string {
-  const lines = [
-    JSON.stringify(header),
-    ...rows.map(({ table, was, left }) => JSON.stringify([table, was, left])),
-  ];
-  const body = `${lines.join('\n')}\n`;
-  return `${body}${JSON.stringify({ rows: rows.length, sha256: sealOf(body) })}\n`;
+/** Characters of whole lines that come in one piece, but for a line that is longer. */
+const PIECE = 65_536;
+
+/** The document as it is stored, in pieces: to make all of a large one at once would keep everybody else waiting. */
+export function* encodedUndo({ rows, ...header }: UndoDocument): Generator<string, void, void> {
+  const seal = createHash('sha256');
+  let piece = `${JSON.stringify(header)}\n`;
+  for (const { table, was, left } of rows) {
+    if (piece.length >= PIECE) {
+      seal.update(piece);
+      yield piece;
+      piece = '';
+    }
+    piece += `${JSON.stringify([table, was, left])}\n`;
+  }
+  seal.update(piece);
+  yield `${piece}${JSON.stringify({ rows: rows.length, sha256: seal.digest('hex') })}\n`;
 }
 
 /** @throws UndoError for what is no whole document */

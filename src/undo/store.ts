@@ -6,8 +6,7 @@ export interface UndoStore {
   readonly limit: number;
   /**
    * Keeps a document; when this resolves, it survives a crash. Older ones may have to go for it.
-   * @param text it, encoded (encoding.ts)
-   * @throws when it could not be kept
+   * @throws UndoError where it is larger than the limit; else why it could not be kept
    */
-  save(document: UndoDocument, text: string): Promise<void>;
+  save(document: UndoDocument): Promise<void>;
 }

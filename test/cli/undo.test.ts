@@ -6,7 +6,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createUndoFiles } from '../../src/audit/undo-files.js';
 import { undoListCommand, undoScriptCommand, undoShowCommand } from '../../src/commands/undo.js';
 import type { Terminal } from '../../src/commands/terminal.js';
-import { encodeUndo } from '../../src/undo/encoding.js';
 import { undoScript } from '../../src/undo/script.js';
 import { document } from '../undo/documents.js';
 
@@ -21,7 +20,7 @@ beforeAll(async () => {
     totalSize: 10_000_000,
     onRemoved: () => undefined,
   });
-  await files.save(DOCUMENT, encodeUndo(DOCUMENT));
+  await files.save(DOCUMENT);
 });
 
 afterAll(async () => {

@@ -2,8 +2,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { UndoError } from '../../src/undo/document.js';
-import { decodeUndo, encodeUndo } from '../../src/undo/encoding.js';
+import type { UndoDocument } from '../../src/undo/document.js';
+import { decodeUndo, encodedUndo } from '../../src/undo/encoding.js';
 import { document, table } from './documents.js';
+
+const encodeUndo = (whole: UndoDocument): string => [...encodedUndo(whole)].join('');
 
 const value = fc.option(fc.string({ unit: 'binary' }));
 const image = fc.option(fc.tuple(value, value));
@@ -40,4 +43,21 @@ test('rows that fit no table are refused', () => {
     { table: 0, was: null, left: null },
   ])
     expect(() => decodeUndo(encodeUndo(document({ rows: [row] })))).toThrow('a row fits none of its tables');
+});
+
+test('a large one comes in pieces of whole lines', () => {
+  const large = document({
+    rows: Array.from({ length: 5000 }, (_, id) => ({
+      table: 0,
+      was: [id.toString(), 'n'.repeat(50)],
+      left: null,
+    })),
+  });
+  const pieces = [...encodedUndo(large)];
+  expect(pieces.length).toBeGreaterThan(4);
+  for (const piece of pieces) {
+    expect(piece.endsWith('\n')).toBe(true);
+    expect(piece.length).toBeLessThan(70_000);
+  }
+  expect(decodeUndo(pieces.join(''))).toEqual(large);
 });
