@@ -26,10 +26,15 @@ export function seen(text: string): string {
   return text.replaceAll(UNSEEN, ' ');
 }
 
+const ESCAPED = /["\\]/;
+
 /** An array in PostgreSQL's text form. */
 export function arrayText(values: readonly (string | null)[]): string {
-  const items = values.map((value) =>
-    value === null ? 'NULL' : `"${value.replaceAll(/["\\]/g, (character) => `\\${character}`)}"`,
-  );
-  return `{${items.join(',')}}`;
+  return `{${values.map((value) => (value === null ? 'NULL' : item(value))).join(',')}}`;
+}
+
+function item(value: string): string {
+  // Of a hundred thousand places of rows none has any of them.
+  if (!ESCAPED.test(value)) return `"${value}"`;
+  return `"${value.replaceAll(/["\\]/g, (character) => `\\${character}`)}"`;
 }

@@ -108,27 +108,40 @@ export interface TableAnswers {
 export function changedRows(index: number, answers: TableAnswers, oneState: boolean): UndoRow[] {
   const { table, touched, followed, made, changes } = answers;
   const name = quoted(table);
-  const before = new Map(touched.map((row) => [cell(row, 0), row]));
+  const asked = rowsAsked(touched, followed, name);
   const rows: UndoRow[] = [];
-  const known = new Set<string>(before.keys());
   let own = 0;
-  for (const answer of followed) {
-    const [tid, same, ours, now] = answer;
-    const was = before.get(tid ?? '');
-    if (was === undefined)
-      throw new UndoError(`the server has answered about rows of ${name} that were not asked about`);
-    before.delete(tid ?? '');
+  for (const [at, answer] of followed.entries()) {
+    const [, same, ours, now] = answer;
     if (same === 't') continue;
     if (ours === 't') own += 1;
     else if (!oneState) throw raced(name);
-    if (now !== null && now !== undefined) known.add(now);
-    rows.push({ table: index, was: was.slice(2), left: now === null ? null : answer.slice(4) });
+    const was = asked[at]?.slice(2) ?? [];
+    rows.push({ table: index, was, left: now === null ? null : answer.slice(4) });
   }
-  if (before.size > 0) throw new UndoError(`the server has not answered about all rows of ${name}`);
   if (!oneState && own !== changes) throw raced(name);
-  for (const row of made ?? [])
+  if (made === null || made.length === 0) return rows;
+  const known = new Set<Value | undefined>(touched.map((row) => cell(row, 0)));
+  for (const [, same, , now] of followed) if (same !== 't') known.add(now);
+  for (const row of made)
     if (!known.has(cell(row, 0))) rows.push({ table: index, was: null, left: row.slice(1) });
   return rows;
+}
+
+/** For each answer the row that it is about. They come in the order of the question, unless the server has planned otherwise. */
+function rowsAsked(touched: readonly Row[], followed: readonly Row[], name: string): readonly Row[] {
+  const inOrder = (row: Row, at: number): boolean => cell(row, 0) === followed[at]?.[0];
+  if (touched.length === followed.length && touched.every(inOrder)) return touched;
+  const rest = new Map(touched.map((row) => [cell(row, 0), row]));
+  const asked = followed.map(([tid]) => {
+    const row = rest.get(tid ?? '');
+    if (row === undefined)
+      throw new UndoError(`the server has answered about rows of ${name} that were not asked about`);
+    rest.delete(tid ?? '');
+    return row;
+  });
+  if (rest.size > 0) throw new UndoError(`the server has not answered about all rows of ${name}`);
+  return asked;
 }
 
 function cell(row: Row, at: number): string {
