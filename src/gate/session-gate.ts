@@ -4,18 +4,16 @@
  * record has not been handed to the audit log. What follows (the record durable,
  * then the bytes forwarded) is the driver's, which asks takeRecorded().
  *
- * Law: what may pass now is decided here and nowhere else. How a text is read
+ * Law: what may run now is decided here and nowhere else. What a message goes through
+ * before (hearing.ts), how it is made ready (preparing.ts), how a text is read
  * (text-reader.ts), by which policy (session-role.ts), whether the server reads it
  * alike (lexer-agreement.ts), how it is approved (approval.ts), how it is recorded
  * (recorder.ts) and what becomes of it (aftermath.ts) is not known here.
  */
-import type { RecordedParameters } from '../audit/records.js';
 import type { Refusal } from '../errors.js';
 import type { Match } from '../policy/types.js';
 import type { HeldParameter, Withdrawal } from '../holds/hold.js';
-import { parameterTypes } from '../protocol/frontend.js';
 import type { TransactionStatus } from '../protocol/constants.js';
-import type { Notice } from '../protocol/encode.js';
 import { carriedStatements } from './carried-texts.js';
 import type {
   CountedAnswer,
@@ -34,22 +32,15 @@ import type { Approval } from './approval.js';
 import type { CountingNeeds } from './counting-needs.js';
 import { changesSchema } from './judged-text.js';
 import type { Bound, JudgedText } from './judged-text.js';
+import type { Hearing } from './hearing.js';
 import type { LexerAgreement } from './lexer-agreement.js';
 import type { LiveRules } from './live-rules.js';
-import {
-  CANCELLED_WHILE_WAITING,
-  READING_OPEN,
-  ambiguousPortal,
-  functionCallMatch,
-  isAmbiguous,
-  parametersNotKept,
-  unknownName,
-} from './blocks.js';
-import type { Block } from './blocks.js';
+import { ambiguousPortal, functionCallMatch, isAmbiguous, parametersNotKept } from './blocks.js';
 import type { Passage } from './passage.js';
-import type { Recorder, MessageKind, Run } from './recorder.js';
+import type { Preparing } from './preparing.js';
+import type { Recorder, Run } from './recorder.js';
 import { WAIT } from './session-holds.js';
-import type { NotPassed, SessionHolds } from './session-holds.js';
+import type { SessionHolds } from './session-holds.js';
 import type { SessionImpact } from './session-impact.js';
 import { TRIED, functionCallUnmeasured } from './impact-words.js';
 import { createSessionParts } from './session-parts.js';
@@ -57,9 +48,8 @@ import type { GateServices, GatedSession } from './session-parts.js';
 import type { SessionRole } from './session-role.js';
 import type { TextReader } from './text-reader.js';
 import type { GatedConnection, Waits } from './waits.js';
-import { CANCELLED, INSUFFICIENT_PRIVILEGE, backstopGone, policyWarning, recordRefusal } from './words.js';
+import { INSUFFICIENT_PRIVILEGE, backstopGone, recordRefusal } from './words.js';
 
-/** No changes, no names. */
 const NO_CHANGES: readonly never[] = [];
 
 export class SessionGate implements StatementGate {
@@ -77,6 +67,8 @@ export class SessionGate implements StatementGate {
   readonly #needs: CountingNeeds;
   readonly #impact: SessionImpact;
   readonly #approval: Approval;
+  readonly #hearing: Hearing;
+  readonly #preparing: Preparing;
   readonly #aftermath: Aftermath;
 
   constructor(services: GateServices, session: GatedSession, connection: GatedConnection) {
@@ -94,6 +86,8 @@ export class SessionGate implements StatementGate {
     this.#needs = parts.needs;
     this.#impact = parts.impact;
     this.#approval = parts.approval;
+    this.#hearing = parts.hearing;
+    this.#preparing = parts.preparing;
     this.#aftermath = parts.aftermath;
   }
 
@@ -141,11 +135,11 @@ export class SessionGate implements StatementGate {
 
   query(bytes: Buffer, start: number, end: number, names: NameLookup): QueryAnswer {
     const startedAt = this.#texts.startOfDecision();
-    const read = this.#read('query', bytes, start, end, startedAt);
+    const read = this.#hearing.read('query', bytes, start, end, startedAt);
     if ('kind' in read) return read;
     const byNames = this.#passage.byNames(read.judged, names);
     let { block } = read;
-    if (block === null && this.#mustCountFirst([read.judged, ...byNames.reached])) return WAIT;
+    if (block === null && this.#hearing.mustCountFirst([read.judged, ...byNames.reached])) return WAIT;
     const judged = this.#live.settle(read.judged);
     if (judged !== read.judged) block ??= this.#passage.block(judged);
     let changed = this.#waits.schemaChanged;
@@ -155,12 +149,12 @@ export class SessionGate implements StatementGate {
       return measuring;
     });
     block ??= byNames.block ?? this.#approval.cannotMeasure(measured) ?? this.#needs.blockOfString(judged);
-    if (block !== null) return this.#refuse(judged, block, 'query', null, startedAt);
+    if (block !== null) return this.#hearing.refuse(judged, block, 'query', null, startedAt);
     const record = (match: Match | null): readonly Run[] =>
       this.#recorder.decisionsOf(judged, match, 'query', null, startedAt);
     const mustApprove = byNames.held.length > 0 || this.#passage.needsApproval(judged);
     const unkept = mustApprove ? this.#needs.blockOfUndo(measured) : null;
-    if (unkept !== null) return this.#refuse(judged, unkept, 'query', null, startedAt);
+    if (unkept !== null) return this.#hearing.refuse(judged, unkept, 'query', null, startedAt);
     const passing = this.#approval.of({
       mustApprove,
       held: [judged, ...byNames.held],
@@ -181,7 +175,7 @@ export class SessionGate implements StatementGate {
       execution: runs[index] ?? null,
       changes,
     }));
-    const notice = released?.notice ?? this.#warning(judged);
+    const notice = released?.notice ?? this.#hearing.warning(judged);
     if (measured.every((one) => one === null)) {
       for (const { facts } of judged.statements) this.#impact.passes(facts);
       return { kind: 'pass', statements, notice };
@@ -199,24 +193,7 @@ export class SessionGate implements StatementGate {
   }
 
   parse(_name: string, bytes: Buffer, start: number, end: number): MessageAnswer {
-    const startedAt = this.#texts.startOfDecision();
-    const read = this.#read('parse', bytes, start, end, startedAt);
-    if ('kind' in read) return read;
-    const { judged, block } = read;
-    if (block !== null) return this.#refuse(judged, block, 'parse', null, startedAt);
-    for (const record of judged.statements) this.#recorder.decision(record, 'parse', null, startedAt);
-    return {
-      kind: 'pass',
-      execution: null,
-      changes: NO_CHANGES,
-      // Nothing runs by it, so it passes; what needs approval is held when it is executed.
-      meaning: this.#holds.prepared(
-        judged,
-        () => parameterTypes(bytes, end),
-        this.#needs.mayBeHeld([judged]),
-      ),
-      notice: this.#warning(judged),
-    };
+    return this.#preparing.parse(bytes, start, end);
   }
 
   bind(
@@ -226,46 +203,18 @@ export class SessionGate implements StatementGate {
     start: number,
     end: number,
   ): MessageAnswer {
-    this.#role.refresh();
-    const earlier = this.#earlier('bind', this.#clock());
-    if (earlier !== null) return earlier;
-    if (this.#waits.mustHoldBack()) return WAIT;
-    const texts = (meanings as readonly JudgedText[]).map((text) => this.#texts.current(text));
-    if (this.#mustFindOut(texts)) return WAIT;
-    if (texts.length === 0) {
-      // A function may have prepared it behind Holdfast's back; only who may do anything may use that.
-      const unknown = this.#texts.unread('unknown_statement', null, INSUFFICIENT_PRIVILEGE);
-      if (!this.#role.mayDoAnything) {
-        return this.#refuse(unknown, unknownName(statement), 'bind', null, this.#clock());
-      }
-      texts.push(unknown);
-    }
-    for (const text of texts) {
-      const block = this.#passage.block(text);
-      if (block !== null) return this.#refuse(text, block, 'bind', null, this.#clock());
-    }
-    const again = this.#needs.mayBeHeld(texts);
-    const kept = this.#holds.keep(texts, meanings.at(-1), bytes, start, end, again);
-    const bound: Bound = { texts, parameters: this.#recorder.parameters(bytes, start, end), kept };
-    return {
-      kind: 'pass',
-      execution: null,
-      changes: NO_CHANGES,
-      meaning: bound,
-      notice: null,
-      again: again || texts.some((text) => this.#passage.mayNeedApproval(text)),
-    };
+    return this.#preparing.bind(meanings, statement, bytes, start, end);
   }
 
   execute(meanings: readonly Meaning[], portal: string, names: NameLookup): MessageAnswer {
     const startedAt = this.#clock();
     this.#role.refresh();
-    const earlier = this.#earlier('execute', startedAt);
+    const earlier = this.#hearing.earlier('execute', startedAt);
     if (earlier !== null) return earlier;
     if (this.#waits.mustHoldBack()) return WAIT;
     const portals = meanings as readonly Bound[];
     const current = portals.flatMap((portal) => portal.texts.map((text) => this.#texts.current(text)));
-    if (this.#mustFindOut(current) || this.#mustCountFirst(current)) return WAIT;
+    if (this.#hearing.mustFindOut(current) || this.#hearing.mustCountFirst(current)) return WAIT;
     const texts = this.#live.settleAll(current);
     const parameters = portals.at(-1)?.parameters ?? null;
     const held: JudgedText[] = [];
@@ -274,7 +223,7 @@ export class SessionGate implements StatementGate {
     for (const text of texts) {
       const byNames = this.#passage.byNames(text, names);
       const block = this.#passage.block(text) ?? byNames.block;
-      if (block !== null) return this.#refuse(text, block, 'execute', parameters, startedAt);
+      if (block !== null) return this.#hearing.refuse(text, block, 'execute', parameters, startedAt);
       held.push(...byNames.held);
       reached.push(...byNames.reached);
       reachedParameters.push(...byNames.parameters);
@@ -283,16 +232,16 @@ export class SessionGate implements StatementGate {
     const mustApprove = held.length > 0 || texts.some((text) => this.#passage.needsApproval(text));
     if (mustApprove && this.#holds.mustSettle()) return WAIT;
     if (judged !== null && isAmbiguous(texts, mustApprove)) {
-      return this.#refuse(judged, ambiguousPortal(portal), 'execute', parameters, startedAt);
+      return this.#hearing.refuse(judged, ambiguousPortal(portal), 'execute', parameters, startedAt);
     }
     const kept = portals.at(-1)?.kept.values ?? null;
     if (judged !== null && mustApprove && kept === null)
-      return this.#refuse(judged, parametersNotKept(portal), 'execute', parameters, startedAt);
+      return this.#hearing.refuse(judged, parametersNotKept(portal), 'execute', parameters, startedAt);
     // A portal that is not known here is one that a function opened: whoever might call the function may read from it.
     judged ??= this.#texts.unread('fetch', null, INSUFFICIENT_PRIVILEGE);
     if (portals.length === 0) {
       const block = this.#passage.block(judged);
-      if (block !== null) return this.#refuse(judged, block, 'execute', null, startedAt);
+      if (block !== null) return this.#hearing.refuse(judged, block, 'execute', null, startedAt);
     }
     const measuring = this.#needs.measuring(
       judged.statements[0] ?? null,
@@ -300,7 +249,8 @@ export class SessionGate implements StatementGate {
       this.#waits.schemaChanged,
     );
     const unmeasurable = this.#approval.cannotMeasure([measuring]);
-    if (unmeasurable !== null) return this.#refuse(judged, unmeasurable, 'execute', parameters, startedAt);
+    if (unmeasurable !== null)
+      return this.#hearing.refuse(judged, unmeasurable, 'execute', parameters, startedAt);
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
     const text = judged;
@@ -334,7 +284,7 @@ export class SessionGate implements StatementGate {
       changes: record.changes,
       meaning: null,
       // What the text itself is warned about was said at its Parse.
-      notice: released?.notice ?? (current.includes(judged) ? null : this.#warning(judged)),
+      notice: released?.notice ?? (current.includes(judged) ? null : this.#hearing.warning(judged)),
       guard: this.#approval.guard(passing, measuring, execution, record, judged.sql),
     };
   }
@@ -350,83 +300,12 @@ export class SessionGate implements StatementGate {
     const block =
       this.#passage.block(judged) ??
       (measuring === null || this.#role.observing ? null : functionCallUnmeasured());
-    if (block !== null) return this.#refuse(judged, block, 'function_call', null, startedAt);
+    if (block !== null) return this.#hearing.refuse(judged, block, 'function_call', null, startedAt);
     const record = judged.statements[0];
     if (record === undefined) throw new Error('a judged text has at least one record');
     const execution = this.#recorder.decision(record, 'function_call', null, startedAt);
     this.#impact.passes(null);
     return { kind: 'pass', execution, changes: NO_CHANGES, meaning: null, notice: null };
-  }
-
-  // ---------------------------------------------------------------- before it is judged
-
-  /** Reads the text of the message at hand, and why it may not pass; an answer where it is not to be judged, or not yet. */
-  #read(
-    message: 'query' | 'parse',
-    bytes: Buffer,
-    start: number,
-    end: number,
-    startedAt: number,
-  ): NotPassed | { readonly judged: JudgedText; readonly block: Block | null } {
-    this.#role.refresh();
-    const earlier = this.#earlier(message, startedAt);
-    if (earlier !== null) return earlier;
-    if (this.#waits.mustHoldBack()) return WAIT;
-    const judged = this.#texts.read(bytes, start, end, startedAt);
-    if (judged === null || this.#mustFindOut([judged])) return WAIT;
-    switch (this.#waits.readingAgrees(judged)) {
-      case 'wait':
-        return WAIT;
-      case 'refuse':
-        return { judged, block: READING_OPEN };
-      case 'yes':
-        return { judged, block: this.#passage.block(judged) };
-    }
-  }
-
-  /** Whether the message must wait until what its judgement depends on has been read or asked. */
-  #mustFindOut(texts: readonly JudgedText[]): boolean {
-    const asks = texts.some(({ asksCatalog }) => asksCatalog);
-    const unknown = texts.some((text) => text.unknown.length > 0)
-      ? texts.flatMap((text) => text.unknown)
-      : NO_CHANGES;
-    if (this.#waits.mustReadCatalog(asks, unknown)) return true;
-    return this.#waits.mustAskRecovery(texts.flatMap(({ recoveryAsks }) => recoveryAsks));
-  }
-
-  /** Whether it must wait until it is known what the session has changed before. */
-  #mustCountFirst(texts: readonly JudgedText[]): boolean {
-    return this.#live.mustCountFirst(texts) && this.#waits.mustSettle();
-  }
-
-  /** What is to be said to the message at hand without judging it: it was cancelled, or is held; null: judge it. */
-  #earlier(message: MessageKind, startedAt: number): NotPassed | null {
-    if (!this.#waits.takeCancelled()) return this.#approval.earlier();
-    return this.#approval.cancelled() ?? this.#refuseCancelled(message, startedAt);
-  }
-
-  // ---------------------------------------------------------------- record
-
-  #warning(judged: JudgedText): Notice | null {
-    if (judged.verdict !== 'warn' || this.#role.observing) return null;
-    return policyWarning(judged.judgement, this.#recorder.lastDecision);
-  }
-
-  #refuse(
-    judged: JudgedText,
-    block: Block,
-    message: MessageKind,
-    parameters: RecordedParameters | null,
-    startedAt: number,
-  ): NotPassed {
-    this.#approval.leave('policy');
-    this.#recorder.decisionsOf(judged, block.match, message, parameters, startedAt);
-    return { kind: 'refuse', refusal: block.refusal(this.#recorder.lastDecision) };
-  }
-
-  #refuseCancelled(message: MessageKind, startedAt: number): NotPassed {
-    const unread = this.#texts.unread('cancelled', CANCELLED_WHILE_WAITING.match, CANCELLED.sqlstate);
-    return this.#refuse(unread, CANCELLED_WHILE_WAITING, message, null, startedAt);
   }
 
   // ---------------------------------------------------------------- what became of it

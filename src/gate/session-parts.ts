@@ -13,11 +13,13 @@ import type { CatalogStore, DatabaseCatalog } from './catalog-store.js';
 import { CountingNeeds } from './counting-needs.js';
 import type { HoldServices } from './held.js';
 import type { RoleScope } from './judged-text.js';
+import { Hearing } from './hearing.js';
 import { LexerAgreement } from './lexer-agreement.js';
 import { LiveRules } from './live-rules.js';
 import type { LiveServices } from './live-rules.js';
 import { Passage } from './passage.js';
 import type { PolicyStore } from './policy-store.js';
+import { Preparing } from './preparing.js';
 import { Recorder } from './recorder.js';
 import type { RecorderServices } from './recorder.js';
 import { SessionHolds } from './session-holds.js';
@@ -64,6 +66,8 @@ export interface SessionParts {
   readonly impact: SessionImpact;
   readonly approval: Approval;
   readonly aftermath: Aftermath;
+  readonly hearing: Hearing;
+  readonly preparing: Preparing;
 }
 
 export function createSessionParts(
@@ -116,5 +120,32 @@ export function createSessionParts(
   const holds = new SessionHolds(services, { session, connection, role, passage, waits });
   const approval = new Approval({ holds, needs, impact, connection });
   const aftermath = new Aftermath({ clock, catalog, target, live, recorder, holds, impact });
-  return { waits, role, texts, recorder, lexer, live, passage, holds, needs, impact, approval, aftermath };
+  const hearing = new Hearing({ waits, role, texts, recorder, live, passage, approval });
+  const preparing = new Preparing({
+    clock,
+    hearing,
+    waits,
+    role,
+    texts,
+    recorder,
+    passage,
+    holds,
+    needs,
+  });
+  return {
+    waits,
+    role,
+    texts,
+    recorder,
+    lexer,
+    live,
+    passage,
+    holds,
+    needs,
+    impact,
+    approval,
+    aftermath,
+    hearing,
+    preparing,
+  };
 }
