@@ -137,10 +137,17 @@ export function settingsTo(values: readonly (string | null)[] | null): Query {
   };
 }
 
-/** Its end is not known to the snapshot at hand: it is this transaction's own. */
-const ours = (xid: string): string => `NOT pg_catalog.pg_visible_in_snapshot(
-    (pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text::pg_catalog.int8 ${is('-')} pg_catalog.age(${xid}))::pg_catalog.text::pg_catalog.xid8,
-    pg_catalog.pg_current_snapshot())`;
+/** This transaction, as tables have it. */
+const CURRENT = 'pg_catalog.pg_current_xact_id_if_assigned()';
+
+/**
+ * It is this transaction's own, or one of what it began since: no other's that is in progress can have changed a row that
+ * this one changes, too. A snapshot would not tell, for it says nothing of its own transaction, nor of what that began;
+ * nor would age() alone, which for a whole transaction counts from where the server stood when it was first asked.
+ */
+const ours = (xid: string): string => `pg_catalog.pg_xact_status(
+    (${CURRENT}::pg_catalog.text::pg_catalog.int8 ${is('-')} (pg_catalog.age(${xid}) ${is('-')} pg_catalog.age(pg_catalog.xid(${CURRENT}))))::pg_catalog.text::pg_catalog.xid8)
+    ${is('=')} 'in progress'`;
 
 /**
  * What has become of rows that were touched: for each its ctid, whether it is still what it was, whether it was this

@@ -292,7 +292,10 @@ describe('what approvers are told of it', () => {
       const client = await login();
       if (begin !== null) await say(client, simple(begin));
       const { oldRows, id, lines } = await told(client, simple(sql));
-      expect(results(lines).some((line) => line.startsWith('Error'))).toBe(false);
+      expect(
+        results(lines).some((line) => line.startsWith('Error')),
+        JSON.stringify(client.errors),
+      ).toBe(false);
       expect([oldRows, await isKept(id)]).toEqual(['kept', true]);
     });
   }
@@ -334,7 +337,7 @@ describe('what approvers are told of it', () => {
       const { id } = await people.next();
       const { old_rows: oldRows } = await people.show(id);
       await people.approve(id);
-      expect(results(await answer)[0]).toMatch(/^CommandComplete/);
+      expect(results(await answer)[0], JSON.stringify(client.errors)).toMatch(/^CommandComplete/);
       return oldRows;
     };
     const kept = (): Promise<number> =>
@@ -525,6 +528,59 @@ describe('another transaction at the same time', () => {
     const { rows } = await readUndoFile(directory, id);
     expect(rows.map(({ was }) => was?.[1])).toEqual(['a1', 'a2']);
   });
+});
+
+describe('others that commit all the while, as on any server in use', () => {
+  /** Takes transaction ids and commits them until it is told to end. */
+  async function busily<T>(work: () => Promise<T>): Promise<T> {
+    const theirs = await other();
+    let busy = true;
+    const commits = (async () => {
+      while (busy) await theirs.query('SELECT pg_current_xact_id()');
+    })();
+    try {
+      return await work();
+    } finally {
+      busy = false;
+      await commits;
+    }
+  }
+
+  for (const [where, begin] of [
+    ['alone', []],
+    ['in a block that has written nothing yet', ['BEGIN']],
+    ['in a block that has', ['BEGIN', 'INSERT INTO note VALUES (60, 1)']],
+  ] as const) {
+    test(`what is changed, deleted and made is kept: ${where}`, async () => {
+      await reset();
+      const client = await login();
+      for (const sql of begin) await say(client, simple(sql));
+      const { id, lines } = await busily(() =>
+        approved(
+          client,
+          simple(
+            `WITH gone AS (DELETE FROM quiet WHERE id > 2), made AS (INSERT INTO quiet VALUES (11), (12))
+              UPDATE loose SET b = 'new' WHERE a = 1`,
+          ),
+        ),
+      );
+      expect(results(lines)[0], JSON.stringify(client.errors)).toBe('CommandComplete UPDATE 4');
+      if (begin.length > 0) await say(client, simple('COMMIT'));
+      const { tables, rows } = await readUndoFile(directory, id);
+      const kept = rows.map(
+        ({ table, was, left }) =>
+          `${tables[table]?.name ?? ''}: ${was?.[0] ?? 'none'}, ${left?.[0] ?? 'none'}`,
+      );
+      expect(kept.sort()).toEqual([
+        ...Array<string>(4).fill('loose: 1, 1'),
+        'quiet: 3, none',
+        'quiet: 4, none',
+        'quiet: 5, none',
+        'quiet: none, 11',
+        'quiet: none, 12',
+      ]);
+    });
+  }
 });
 
 describe('what cannot be kept', () => {
