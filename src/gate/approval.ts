@@ -100,7 +100,8 @@ export class Approval {
       return { tried: true, released: null };
     const { status } = this.#connection.transaction();
     const trial = this.#impact.trial ?? this.#impact.ofCommit(message.judged, status);
-    const answer = this.#holds.approved({ ...message, trial, oldRows: this.#impact.oldRowsOf(trial) });
+    const oldRows = this.#impact.oldRowsOf(trial, message.judged, message.reached);
+    const answer = this.#holds.approved({ ...message, trial, oldRows });
     // A message that passes, or does not, is not the one that was tried any more.
     if (answer === null || 'runs' in answer || answer.kind === 'refuse') this.#impact.forgetTrial();
     return answer === null || 'runs' in answer ? { tried: false, released: answer } : answer;

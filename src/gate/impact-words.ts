@@ -135,14 +135,22 @@ export function unmeasured(why: string, decision: string): Refusal {
   };
 }
 
+/** What helps where old rows cannot be kept: of rows that are changed, and of tables that are emptied. */
+const KEPT_ELSE = {
+  changed:
+    'Send it by itself, outside of a transaction block, or in one of isolation level REPEATABLE READ. Else it needs a role without undo: capture.',
+  emptied:
+    'Send it by itself, outside of a transaction block, or delete the rows in parts. Else it needs a role without undo: capture.',
+};
+
 /** The old rows of what was approved, or is to be, cannot be kept. */
-export function notKept(why: string, decision: string): Refusal {
+export function notKept(why: string, decision: string, of: keyof typeof KEPT_ELSE): Refusal {
   return {
     severity: 'ERROR',
     sqlstate: INSUFFICIENT_PRIVILEGE,
     message: 'holdfast: the old rows of what this statement changes cannot be kept, so it was rolled back',
     detail: `The reason: ${why}. Decision ${decision}. ${BY_UNDO.because}`,
-    hint: 'Send it by itself, outside of a transaction block, or in one of isolation level REPEATABLE READ. Else it needs a role without undo: capture.',
+    hint: KEPT_ELSE[of],
     routine: 'holdfast/undo',
   };
 }

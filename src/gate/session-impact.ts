@@ -36,8 +36,9 @@ import type { Recorder, Run } from './recorder.js';
 import type { SessionRole } from './session-role.js';
 import type { TransactionState } from './waits.js';
 import type { UndoStore } from '../undo/store.js';
-import { UndoCapture, askWhetherKept, canBeFollowed } from './undo-capture.js';
-import type { UndoOf } from './undo-capture.js';
+import { ChangedRowsKeeping, askWhetherKept, canBeFollowed } from './changed-rows-keeping.js';
+import { EmptiedTablesKeeping, emptyingOf, isAllEmptied, mayBeKept } from './emptied-keeping.js';
+import type { UndoKeeping, UndoOf } from './undo-keeping.js';
 
 /** Operations whose command tag says how many rows were changed, and not how many were returned. */
 const TAGGED: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge', 'copy_from']);
@@ -56,7 +57,7 @@ interface Guarded {
   /** The hold that was approved; null: none. */
   readonly hold: string | null;
   /** Keeps its old rows; null: nobody asks for that. */
-  readonly capture: UndoCapture | null;
+  readonly keeping: UndoKeeping | null;
 }
 
 /** What the keeping of old rows needs to know of the session. */
@@ -152,30 +153,49 @@ export class SessionImpact {
   guard(
     { scope, copies }: Measuring,
     run: Run,
-    { oldRows, ...of }: Omit<Guarded, 'scope' | 'known' | 'capture'> & { readonly oldRows: OldRows },
+    { oldRows, ...of }: Omit<Guarded, 'scope' | 'known' | 'keeping'> & { readonly oldRows: OldRows },
   ): Guard {
     const standing = this.#standing();
-    const { approved } = of;
-    const tables = approved === null || approved === 'unmeasured' ? [] : approved;
-    // Of a hold that an earlier version has written nothing is known, and they are kept.
-    const kept =
-      this.#needs.keepsOldRows && oldRows !== 'not_kept' && tables.some((table) => changed(table) > 0);
-    const capture = kept
-      ? new UndoCapture(tables, this.#undo.store, standing.status === 'I', this.#isolation)
-      : null;
+    const keeping = this.#keepingOf(of.record.facts, of.approved, oldRows, standing.status === 'I');
     const counters = this.#counters.take(standing);
     const known = scope === 'changed' ? counters : null;
-    this.#guarded.set(run, { ...of, scope, known, capture });
+    this.#guarded.set(run, { ...of, scope, known, keeping });
     const preview = !copies && (of.trial || this.#needs.mayHold);
-    const first = capture?.before((problem) => notKept(problem, run.decision)) ?? null;
+    const first =
+      keeping?.before((problem) => notKept(problem, run.decision, keepingBy(of.record.facts))) ?? null;
     const { before, after } = this.#queries[scope];
     return { before: known === null ? before : null, after, copyIn: copies, preview, first };
   }
 
-  /** What approvers are told of the old rows of a message that has, or has not, been tried. */
-  oldRowsOf(trial: Trial | null): OldRows {
+  /** How the old rows of a run are kept; null: nobody asks for that, or those who approved it were told that they are not. */
+  #keepingOf(
+    facts: StatementFacts | null,
+    approved: ApprovedOf,
+    oldRows: OldRows,
+    alone: boolean,
+  ): UndoKeeping | null {
+    if (!this.#needs.keepsOldRows || approved === null || oldRows === 'not_kept') return null;
+    const emptying = emptyingOf(facts);
+    if (emptying !== null)
+      return oldRows === 'kept' ? new EmptiedTablesKeeping(emptying, this.#undo.store, alone) : null;
+    // Of a hold that an earlier version has written nothing is known, and they are kept.
+    if (approved === 'unmeasured' || !approved.some((table) => changed(table) > 0)) return null;
+    return new ChangedRowsKeeping(approved, this.#undo.store, alone, this.#isolation);
+  }
+
+  /** What approvers are told of the old rows of a message that has, or has not, been tried. @param reached what its names stand for */
+  oldRowsOf(trial: Trial | null, { statements, scope }: JudgedText, reached: readonly JudgedText[]): OldRows {
     if (!this.#needs.keepsOldRows) return null;
-    return trial?.keepsOldRows === true ? 'kept' : 'not_kept';
+    const [record] = statements;
+    const emptying =
+      record !== undefined && statements.length === 1 && reached.length === 0
+        ? emptyingOf(record.facts)
+        : null;
+    const kept =
+      emptying === null
+        ? trial?.keepsOldRows === true
+        : trial?.keepsOldRows !== false && mayBeKept(emptying, scope.catalog, this.#undo.store.limit);
+    return kept ? 'kept' : 'not_kept';
   }
 
   /** A guarded execution came to its end, and what the server counts has been read. */
@@ -189,7 +209,7 @@ export class SessionImpact {
     const run = execution as Run;
     const guarded = this.#guarded.get(run);
     if (guarded === undefined) throw new Error('a run was counted that nobody guards');
-    const { record, scope, known, approved, trial, capture, hold } = guarded;
+    const { record, scope, known, approved, trial, keeping, hold } = guarded;
     let impact: Impact;
     let id: string | null;
     try {
@@ -214,7 +234,9 @@ export class SessionImpact {
       trial,
       undoable,
     });
-    const keepsOldRows = this.#needs.keepsOldRows && canBeFollowed(impact, record.facts);
+    const emptying = emptyingOf(record.facts) !== null;
+    const keepsOldRows =
+      this.#needs.keepsOldRows && (emptying ? isAllEmptied(impact) : canBeFollowed(impact, record.facts));
     const settle = (problem: string | null): CountedAnswer =>
       this.#settle(
         run,
@@ -223,13 +245,13 @@ export class SessionImpact {
         { impact, id, matches, word: problem === null ? word : 'refuse', keepsOldRows },
         problem,
       );
-    if (word === 'undo' && keepsOldRows)
+    if (word === 'undo' && keepsOldRows && !emptying)
       return askWhetherKept(impact, (problem, isolation) => {
         if (this.#transaction.ofOneStatement) this.#isolation = isolation;
         return settle(problem);
       });
-    if (word === 'pass' && capture !== null && hold !== null)
-      return capture.after(this.#undoOf(run, guarded.sql, hold), impact, id, this.#undo.ready, settle);
+    if (word === 'pass' && keeping !== null && hold !== null)
+      return keeping.after(this.#undoOf(run, guarded.sql, hold), impact, id, this.#undo.ready, settle);
     return settle(null);
   }
 
@@ -249,7 +271,7 @@ export class SessionImpact {
     const decisive = matches[0] ?? null;
     const refusal =
       problem !== null
-        ? notKept(problem, run.decision)
+        ? notKept(problem, run.decision, keepingBy(guarded.record.facts))
         : word === 'refuse'
           ? this.#verdict.refusal(matches, run.decision)
           : null;
@@ -259,7 +281,7 @@ export class SessionImpact {
       matches,
       refusal,
       undone: word === 'undo',
-      oldRowsKept: guarded.capture !== null && word === 'pass',
+      oldRowsKept: guarded.keeping !== null && word === 'pass',
     });
     if (refusal !== null) return { kind: 'refuse', refusal };
     if (word === 'undo') {
@@ -350,6 +372,10 @@ export class SessionImpact {
   stop(): void {
     this.#transaction.stop();
   }
+}
+
+function keepingBy(facts: StatementFacts | null): 'changed' | 'emptied' {
+  return emptyingOf(facts) === null ? 'changed' : 'emptied';
 }
 
 function tagOf(facts: StatementFacts | null, { rows }: Ending): Tag {

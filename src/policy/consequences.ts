@@ -72,7 +72,7 @@ export function keysOnDropped(subject: RuleSubject, action: Action): string | nu
 }
 
 /** Everything that the targets may mean. */
-export function relationsOf(catalog: Catalog, { targets }: Action): readonly Relation[] {
+export function relationsOf(catalog: Catalog, { targets }: Pick<Action, 'targets'>): readonly Relation[] {
   return [...new Set(targets.flatMap((target) => catalog.relationsNamed(target)))];
 }
 

@@ -89,9 +89,7 @@ function byForeignKeys(
 }
 
 function byTruncate(catalog: Catalog, action: Action): ChangedBeside[] {
-  const targets = relationsOf(catalog, action);
-  const also = new Set(targets.flatMap((target) => writtenThrough(catalog, target)));
-  if (action.cascade) for (const relation of emptiedBy(catalog, targets)) also.add(relation);
+  const also = emptiedBeside(catalog, action, relationsOf(catalog, action));
   const command = action.cascade
     ? described(action).replace(/^TRUNCATE/, 'TRUNCATE … CASCADE')
     : described(action);
@@ -100,6 +98,23 @@ function byTruncate(catalog: Catalog, action: Action): ChangedBeside[] {
     action,
     how: (name) => `${command} would also empty ${name}`,
   }));
+}
+
+function emptiedBeside(
+  catalog: Catalog,
+  { cascade }: Pick<Action, 'cascade'>,
+  targets: readonly Relation[],
+): ReadonlySet<Relation> {
+  const also = new Set(targets.flatMap((target) => writtenThrough(catalog, target)));
+  if (cascade) for (const relation of emptiedBy(catalog, targets)) also.add(relation);
+  return also;
+}
+
+/** Everything that holds rows and that a TRUNCATE empties, what it names included. */
+export function emptiedTogether(catalog: Catalog, action: Pick<Action, 'targets' | 'cascade'>): Relation[] {
+  const targets = relationsOf(catalog, action);
+  const all = new Set([...targets, ...emptiedBeside(catalog, action, targets)]);
+  return [...all].filter(({ kind }) => kind === 'table');
 }
 
 function bySchema(catalog: Catalog, action: Action): ChangedBeside[] {

@@ -36,6 +36,14 @@ export interface UndoTrigger {
   readonly enabled: string;
 }
 
+/** A sequence that a TRUNCATE may have begun anew. */
+export interface UndoSequence {
+  readonly schema: string;
+  readonly name: string;
+  /** The value that it had given out last. */
+  readonly last: string;
+}
+
 /** One row. Of the two images at least one is there. */
 export interface UndoRow {
   /** Which of the tables. */
@@ -65,6 +73,8 @@ export interface UndoHeader {
   readonly tables: readonly UndoTable[];
   /** Of these tables, of those that they are partitions of, and of those that foreign keys lead to. */
   readonly triggers: readonly UndoTrigger[];
+  /** Those that belong to columns of tables that were emptied. */
+  readonly sequences: readonly UndoSequence[];
 }
 
 export interface UndoDocument extends UndoHeader {

@@ -40,6 +40,10 @@ const headerSchema = z.object({
   triggers: z.array(
     z.object({ schema: z.string(), table: z.string(), name: z.string(), enabled: z.string() }),
   ),
+  // Documents of earlier versions have none.
+  sequences: z
+    .array(z.object({ schema: z.string(), name: z.string(), last: z.string().regex(/^-?\d+$/) }))
+    .default([]),
 }) satisfies z.ZodType<UndoHeader>;
 
 const rowSchema = z.tuple([z.int().min(0), image, image]);

@@ -30,7 +30,7 @@ export interface ChangedTable {
   readonly inserted: boolean;
 }
 
-const is = (operator: string): string => `OPERATOR(pg_catalog.${operator})`;
+export const is = (operator: string): string => `OPERATOR(pg_catalog.${operator})`;
 
 const COLUMNS = `SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, tn.nspname, y.typname, a.attgenerated, a.attidentity) ORDER BY a.attnum)
     FROM pg_catalog.pg_attribute AS a
@@ -85,7 +85,7 @@ const age = (column: string): string => `pg_catalog.age(${column}) ${is('<=')} 0
 const sinceMulti = (column: string, nextMulti: number): string =>
   `pg_catalog.mxid_age(${column}) ${is('>=')} 1 AND pg_catalog.mxid_age(${column}) ${is('<=')} pg_catalog.mxid_age('${nextMulti.toString()}'::pg_catalog.xid)`;
 
-function columnsOf(table: UndoTable, alias: string): string {
+export function columnsOf(table: UndoTable, alias: string): string {
   return table.columns.map(({ name }) => `${alias}.${identifier(name)}`).join(', ');
 }
 

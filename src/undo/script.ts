@@ -14,7 +14,7 @@
  * that it may be overwritten. Nothing of a value is ever taken for SQL.
  */
 import { countsOf } from './document.js';
-import type { UndoDocument, UndoRow, UndoTable, UndoTrigger } from './document.js';
+import type { UndoDocument, UndoRow, UndoSequence, UndoTable, UndoTrigger } from './document.js';
 import { identifier, literal, relation, seen } from './quoting.js';
 import { READING_SETTINGS } from './questions.js';
 
@@ -28,7 +28,7 @@ const rowsOf = (table: number): string => `pg_temp.${identifier(`holdfast_undo_$
 
 /** The script. It is one transaction, for psql or any client that takes several statements. */
 export function undoScript(document: UndoDocument, options: ScriptOptions): string {
-  const { tables, triggers } = document;
+  const { tables, triggers, sequences } = document;
   const parts = [
     heading(document, options),
     'BEGIN;',
@@ -50,6 +50,7 @@ export function undoScript(document: UndoDocument, options: ScriptOptions): stri
     'SET CONSTRAINTS ALL IMMEDIATE;',
     ...tables.map(compare),
     ...triggers.map((trigger) => alter(trigger, ENABLE[trigger.enabled] ?? 'ENABLE')),
+    ...sequences.map(advance),
     'COMMIT;',
     '',
   ];
@@ -291,6 +292,15 @@ function update(table: UndoTable, at: number, where: string): string[] {
 
 function remove(table: UndoTable, at: number): string {
   return `DELETE FROM ONLY ${relation(table)} AS t USING ${rowsOf(at)} AS r WHERE r.was IS NULL AND t.ctid = r.place RETURNING 1`;
+}
+
+/** A sequence goes on behind what it had given out; one that is further already stays there. No rollback takes that back, and nothing depends on it. */
+function advance({ schema, name, last }: UndoSequence): string {
+  const value = `${literal(last)}::bigint`;
+  return `SELECT setval(s.seqrelid, ${value}) FROM pg_sequence AS s
+JOIN pg_class AS c ON c.oid = s.seqrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = ${literal(schema)} AND c.relname = ${literal(name)}
+  AND (pg_sequence_last_value(c.oid) IS NULL OR (${value} - pg_sequence_last_value(c.oid)) * sign(s.seqincrement) > 0);`;
 }
 
 /** Every row is what it was. */

@@ -25,6 +25,7 @@ export function document(changes: Partial<UndoDocument> = {}): UndoDocument {
     sql: 'UPDATE account SET name = NULL',
     tables: [table()],
     triggers: [],
+    sequences: [],
     rows: [
       { table: 0, was: ['1', "it's"], left: ['1', null] },
       { table: 0, was: ['2', null], left: null },

@@ -10,8 +10,8 @@
 import type { Refusal } from '../errors.js';
 import { changed, total } from '../impact/impact.js';
 import type { Approved, Impact } from '../impact/impact.js';
-import { UndoError, tooLarge } from '../undo/document.js';
-import type { UndoDocument, UndoHeader } from '../undo/document.js';
+import { tooLarge } from '../undo/document.js';
+import type { UndoDocument } from '../undo/document.js';
 import {
   ONE_STATE,
   SETTINGS_NOW,
@@ -21,23 +21,18 @@ import {
   settingsTo,
   touchedRows,
 } from '../undo/questions.js';
-import type { ChangedTable, Query } from '../undo/questions.js';
+import type { ChangedTable } from '../undo/questions.js';
 import { changedRows, readDescription } from '../undo/rows.js';
 import type { Described } from '../undo/rows.js';
 import { changesWholeTables } from '../policy/measured.js';
 import type { StatementFacts } from '../sql/facts.js';
 import type { UndoStore } from '../undo/store.js';
 import type { Asking, BeforeAnswer, CountedAnswer, Counts, Question } from '../session/ports.js';
+import { DESCRIPTION_LIMIT, answerTo, attempt, keepDocument, run } from './undo-keeping.js';
+import type { Attempt, UndoKeeping, UndoOf } from './undo-keeping.js';
 
-/** What the header of a document says beside its tables. */
-export type UndoOf = Omit<UndoHeader, 'version' | 'tables' | 'triggers' | 'transaction'>;
-
-/** Bytes that the description of tables may take. */
-const DESCRIPTION_LIMIT = 4_194_304;
 /** Isolation levels at which a transaction sees one state throughout. */
 const ONE_STATE_LEVELS: ReadonlySet<string> = new Set(['repeatable read', 'serializable']);
-
-const run = ({ sql, parameters }: Query): Question => ({ kind: 'run', sql, parameters });
 
 function changedTables(tables: readonly Approved[]): ChangedTable[] {
   return tables
@@ -77,8 +72,8 @@ export function askWhetherKept<Next>(
   };
 }
 
-/** The keeping of one run's old rows. */
-export class UndoCapture {
+/** The keeping of the old rows of what one run changes. */
+export class ChangedRowsKeeping implements UndoKeeping {
   readonly #asked: readonly ChangedTable[];
   readonly #store: UndoStore;
   readonly #alone: boolean;
@@ -97,7 +92,6 @@ export class UndoCapture {
     this.#isolation = isolation;
   }
 
-  /** What is asked before the statement runs. @param refuse says why it may not */
   before(refuse: (problem: string) => Refusal): Asking<BeforeAnswer> {
     const raise = this.#alone && !ONE_STATE_LEVELS.has(this.#isolation) ? [run(ONE_STATE)] : [];
     return {
@@ -126,13 +120,6 @@ export class UndoCapture {
     };
   }
 
-  /**
-   * What is asked when the statement has run and may stay.
-   * @param of for the document's header
-   * @param impact what it changed, by the server's count
-   * @param ready the connection is to be asked again
-   * @param then says what becomes of the statement, by why its rows could not be kept; null: they are
-   */
   after(
     of: UndoOf,
     impact: Impact,
@@ -160,13 +147,14 @@ export class UndoCapture {
           if ('problem' in followed) return then(followed.problem);
           const document = {
             version: 1 as const,
+            sequences: [],
             ...of,
             transaction,
             tables,
             triggers,
             rows: followed.value,
           };
-          return this.#keep(document, settings ?? [], ready, then);
+          return keepDocument(this.#store, document, settings ?? [], ready, then);
         });
       },
     };
@@ -219,57 +207,4 @@ export class UndoCapture {
       },
     };
   }
-
-  /** Stores the document; then the settings are what they were. */
-  #keep(
-    document: UndoDocument,
-    settings: readonly (string | null)[],
-    ready: () => void,
-    then: (problem: string | null) => CountedAnswer,
-  ): CountedAnswer {
-    let ended: { readonly problem: string | null } | null = null;
-    this.#store.save(document).then(
-      () => {
-        ended = { problem: null };
-        ready();
-      },
-      (error: unknown) => {
-        ended = { problem: storingProblem(error) };
-        ready();
-      },
-    );
-    const look = (): CountedAnswer => {
-      if (ended === null) return { kind: 'wait', then: look };
-      const { problem } = ended;
-      return {
-        kind: 'ask',
-        questions: [run(settingsTo(settings))],
-        limit: DESCRIPTION_LIMIT,
-        then: () => then(problem),
-      };
-    };
-    return look();
-  }
-}
-
-type Attempt<Value> = { readonly value: Value } | { readonly problem: string };
-
-function attempt<Value>(what: () => Value): Attempt<Value> {
-  try {
-    return { value: what() };
-  } catch (error) {
-    if (!(error instanceof UndoError)) throw error;
-    return { problem: error.message };
-  }
-}
-
-function answerTo(answers: readonly Counts[] | null, at: number): Counts {
-  const answer = answers?.[at];
-  if (answer === undefined) throw new UndoError('the server has said more than can be kept');
-  return answer;
-}
-
-function storingProblem(error: unknown): string {
-  if (error instanceof UndoError) return error.message;
-  return `they could not be stored: ${error instanceof Error ? error.message : String(error)}`;
 }
