@@ -34,10 +34,10 @@ const TABLES = `
   CREATE PROCEDURE sweep_and_commit() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM account; COMMIT; END $$;
 `;
 
+const NAMES = ['login', 'member', 'note', 'deferred', 'account', 'plain', 'source', 'seen', 'loud', 'part'];
+
 /** What the tables hold at first, and again after reset(). */
 const ROWS = `
-  DELETE FROM login; DELETE FROM member; DELETE FROM note; DELETE FROM deferred; DELETE FROM account;
-  DELETE FROM plain; DELETE FROM source; DELETE FROM seen; DELETE FROM loud; DELETE FROM part;
   INSERT INTO account SELECT i, 'a' || i FROM generate_series(1, 10) i;
   INSERT INTO member SELECT i, (i + 1) / 2 FROM generate_series(1, 20) i;
   INSERT INTO login SELECT i, i FROM generate_series(1, 20) i;
@@ -87,6 +87,13 @@ export interface ImpactGround {
   close(): Promise<void>;
 }
 
+async function inASessionOfItsOwn(url: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(sql);
+  await client.end();
+}
+
 export async function startImpact(
   purpose: string,
   policy: string,
@@ -110,10 +117,11 @@ export async function startImpact(
     database,
     holdfast,
     user,
-    // What it has counted for the server's estimates is there when it is done: from version 15 on a session can say so.
+    // What it has counted for the server's estimates is there when it is done: from version 15 on a session can say so, before that its end does, and only TRUNCATE lets the estimates begin anew, whatever others have still to report.
     reset: async () => {
-      if (flushes) await direct.query(`${ROWS}; SELECT pg_stat_force_next_flush()`);
-      else await withClient((client) => client.query(ROWS), database.name);
+      const deleted = NAMES.map((name) => `DELETE FROM ${name}`).join('; ');
+      if (flushes) await direct.query(`${deleted}; ${ROWS}; SELECT pg_stat_force_next_flush()`);
+      else await inASessionOfItsOwn(database.url, `TRUNCATE ${NAMES.join(', ')}; ${ROWS}`);
     },
     data: () => ground.rows(DATA),
     async rows(sql) {
