@@ -24,8 +24,8 @@ function pair({ before, after }: CountSql): CountQueryPair {
   return { before: named(before), after: named(after) };
 }
 
-function pairs({ changed, all }: Readonly<Record<Scope, CountSql>>): CountQueries {
-  return { changed: pair(changed), all: pair(all) };
+function pairs({ changed, remade, all }: Readonly<Record<Scope, CountSql>>): CountQueries {
+  return { changed: pair(changed), remade: pair(remade), all: pair(all) };
 }
 
 const PLAIN = pairs(COUNT_QUERIES);

@@ -30,15 +30,12 @@ export class CountingNeeds {
     reached: readonly JudgedText[],
     schemaChanged: boolean,
   ): Measuring | null {
-    let most: Measuring | null = null;
-    const add = ({ measuring, facts }: JudgedStatementRecord): void => {
-      const { role } = this.#role.scope;
-      const one = measuring ?? (schemaChanged && facts !== null ? measuringBehindChange(role, facts) : null);
-      if (one !== null) most = most === null ? one : both(most, one);
-    };
-    if (own !== null) add(own);
-    for (const { statements } of reached) statements.forEach(add);
-    return most;
+    const { role } = this.#role.scope;
+    const of = ({ measuring, facts }: JudgedStatementRecord): Measuring | null =>
+      measuring ?? (schemaChanged && facts !== null ? measuringBehindChange(role, facts) : null);
+    let most = own === null ? null : of(own);
+    for (const { statements } of reached) for (const record of statements) most = both(most, of(record));
+    return schemaChanged ? behindChange(most) : most;
   }
 
   /** Why what must be counted cannot be; null: it can. */
@@ -68,7 +65,7 @@ export class CountingNeeds {
    * @param texts those that are held
    */
   isTriedFirst(measuring: Measuring | null, texts: readonly JudgedText[]): boolean {
-    if (measuring === null || measuring.scope !== 'changed' || measuring.copies) return false;
+    if (measuring?.rowsOnly !== true) return false;
     const holding = texts
       .flatMap(({ judgement }) => rulesOf(judgement))
       .filter(({ action }) => action === 'hold');
@@ -97,16 +94,27 @@ export class CountingNeeds {
 
   /** Why the old rows of a message that must be approved cannot be kept; null: they can, or nobody asks. */
   blockOfUndo(measured: readonly (Measuring | null)[]): Block | null {
-    const rows = measured.filter((one) => one?.scope === 'changed' && !one.copies);
+    const rows = measured.filter((one) => one?.rowsOnly === true);
     return this.keepsOldRows && rows.length > 0 && measured.length > 1 ? undoAlone() : null;
   }
 }
 
-function both(a: Measuring, b: Measuring): Measuring {
+/**
+ * A table whose file is the transaction's own is emptied without getting another one, and without a trace in the catalogs:
+ * whatever runs then may do that, by a trigger or a function, and is counted with the sizes of all such files.
+ */
+function behindChange(measuring: Measuring | null): Measuring | null {
+  return measuring?.scope === 'changed' ? { ...measuring, scope: 'remade' } : measuring;
+}
+
+/** What it takes to count both. */
+function both(a: Measuring | null, b: Measuring | null): Measuring | null {
+  if (a === null || b === null) return a ?? b;
   return {
     scope: a.scope === 'all' || b.scope === 'all' ? 'all' : 'changed',
     needsBlock: a.needsBlock || b.needsBlock,
     copies: a.copies || b.copies,
+    rowsOnly: a.rowsOnly && b.rowsOnly,
   };
 }
 

@@ -34,6 +34,8 @@ export interface CountedTable extends Counters {
   readonly temporary: boolean;
   /** About how many rows it had, by the server's statistics; null where those know nothing. */
   readonly rows: number | null;
+  /** Bytes of its file, where the transaction itself may have made that: such a file is emptied in place. null: it has not, or nobody asked. */
+  readonly bytes: number | null;
   /** Somebody's own trigger on it may run as late as at COMMIT (CREATE CONSTRAINT TRIGGER … DEFERRABLE). */
   readonly deferred: boolean;
 }
@@ -52,15 +54,15 @@ export interface Reading<Table extends Counters = CountedTable> {
 }
 
 /**
- * `changed`: tables that have been written to. `all`: every table, so that one that is
- * emptied or dropped can be told by its file.
+ * `changed`: tables that have been written to. `remade`: these, and those whose file may be the transaction's own. `all`:
+ * every table, so that one that is emptied or dropped can be told by its file.
  */
-export type Scope = 'changed' | 'all';
+export type Scope = 'changed' | 'remade' | 'all';
 
 /** The readings around a statement. Of tables that are not emptied only what is read behind it has to have their names. */
 export type Readings =
   | { readonly scope: 'changed'; readonly before: Reading<Counters>; readonly after: Reading }
-  | { readonly scope: 'all'; readonly before: Reading; readonly after: Reading };
+  | { readonly scope: 'remade' | 'all'; readonly before: Reading; readonly after: Reading };
 
 const WRITTEN =
   'c.inserted OPERATOR(pg_catalog.+) c.updated OPERATOR(pg_catalog.+) c.deleted OPERATOR(pg_catalog.>) 0';
@@ -83,6 +85,14 @@ const DETAILS = `c.relnamespace::pg_catalog.regnamespace::pg_catalog.text, c.rel
       (c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8)) END`;
 
 /**
+ * What tableOf() takes but for `changed`. TRUNCATE empties a file that its own transaction has made (by ALTER
+ * TABLE, CLUSTER) without making another one (ExecuteTruncateGuts, commands/tablecmds.c), and nothing but its size tells.
+ * A transaction that makes a file writes the table's row in pg_class; age() counts from it, or from where it began.
+ */
+const MADE_HERE = 'pg_catalog.age(c.xmin) OPERATOR(pg_catalog.<=) 0';
+const SIZE = `CASE WHEN ${MADE_HERE} THEN pg_catalog.pg_relation_size(c.oid) END`;
+
+/**
  * Asked once for the tables that are listed, not in each row: the planner would take that for so much work with thousands
  * of tables that it had it compiled. Foreign keys and unique constraints that are checked late change nothing, and their
  * triggers are internal. So are, before version 15, the copies of a trigger that partitions have; they run functions that
@@ -96,7 +106,10 @@ const DEFERRED = `(SELECT pg_catalog.json_agg(g.tgrelid) FROM pg_catalog.pg_trig
  * Each counter is read once: functions that are volatile stay in the sub-select.
  * FirstNormalObjectId (access/transam.h): what has a smaller oid came with the server. An index finds the others.
  */
-const TABLES = `FROM (SELECT c.oid, c.relnamespace, c.relname, c.relpersistence, c.reltuples, c.relpages, c.relfilenode,
+/** @param more further columns */
+const tables = (
+  more = '',
+): string => `FROM (SELECT ${more}c.oid, c.relnamespace, c.relname, c.relpersistence, c.reltuples, c.relpages, c.relfilenode,
     pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
     pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated,
     pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
@@ -122,18 +135,25 @@ const CATALOG = `(pg_catalog.pg_stat_get_xact_tuples_inserted(1259::pg_catalog.o
 /** Only the counters. */
 function brief(which: string): string {
   return `SELECT ${list(COUNTERS, which)}
-${TABLES}`;
+${tables()}`;
 }
 
-/** @param more further columns */
-function detailed(which: string, more = ''): string {
+/** The tables that `which` lists, in detail. @param more further columns */
+function detailed(which: string, more: string, columns = `${COUNTERS}, ${DETAILS}`, from = tables()): string {
   return `SELECT t.tracking, t.transaction, t.files, t.count, t.catalog, t.tables, ${DEFERRED}${more}
-FROM (SELECT ${list(`${COUNTERS}, ${DETAILS}`, which)},
+FROM (SELECT ${list(columns, which)},
   pg_catalog.array_agg(c.oid)${which} AS oids
-${TABLES}) AS t`;
+${from}) AS t`;
+}
+
+/** With the sizes of files that the transaction itself may have made. Both before and behind a statement. */
+function sized(which: string, more: string): CountSql {
+  const sql = detailed(which, more, `${COUNTERS}, ${DETAILS}, ${SIZE}`, tables('c.xmin, '));
+  return { before: sql, after: sql };
 }
 
 const WHICH = ` FILTER (WHERE ${WRITTEN})`;
+const OR_MADE_HERE = ` FILTER (WHERE ${WRITTEN} OR ${MADE_HERE})`;
 
 /**
  * What is added on servers that have it, from version 15: the counters start anew behind the transaction, so that nobody
@@ -148,15 +168,17 @@ export interface CountSql {
 }
 
 export const COUNT_QUERIES: Readonly<Record<Scope, CountSql>> = {
-  changed: { before: brief(WHICH), after: detailed(WHICH) },
-  all: { before: detailed(''), after: detailed('') },
+  changed: { before: brief(WHICH), after: detailed(WHICH, '') },
+  remade: sized(OR_MADE_HERE, ''),
+  all: sized('', ''),
 };
 
 /** The same for servers that can be told to let the counters start anew (pg_stat_force_next_flush). */
 export const COUNT_QUERIES_ANEW: Readonly<Record<Scope, CountSql>> = {
   changed: { ...COUNT_QUERIES.changed, after: detailed(WHICH, STARTS_ANEW) },
-  // One query for both, and no harm in it: nothing begins anew before the transaction is over.
-  all: { before: detailed('', STARTS_ANEW), after: detailed('', STARTS_ANEW) },
+  // One query before and behind, and no harm in it: nothing begins anew before the transaction is over.
+  remade: sized(OR_MADE_HERE, STARTS_ANEW),
+  all: sized('', STARTS_ANEW),
 };
 
 /**
@@ -221,13 +243,14 @@ function countersOf([oid, inserted, updated, deleted, file]: readonly unknown[])
 }
 
 function tableOf(values: readonly unknown[], deferred: ReadonlySet<unknown>): CountedTable {
-  const [oid, , , , , schema, name, persistence, analysed, live, unseen] = values;
+  const [oid, , , , , schema, name, persistence, analysed, live, unseen, bytes = null] = values;
   return {
     ...countersOf(values),
     schema: unquoted(word(schema)),
     name: word(name),
     temporary: word(persistence) === 't',
     rows: rowsOf(Number(analysed), Number(live), unseen),
+    bytes: bytes === null ? null : count(bytes),
     deferred: deferred.has(oid),
   };
 }

@@ -43,14 +43,14 @@ export function impactOf(readings: Readings, tag: Tag, late: 'trusted' | 'unknow
   let accounted = 0;
   const { before, after } = readings;
   // Other sessions' tables come and go meanwhile; temporary ones of its own are in no file that is compared.
-  if (readings.scope === 'changed' && before.catalog !== after.catalog && before.files !== after.files) {
+  if (readings.scope !== 'all' && before.catalog !== after.catalog && before.files !== after.files) {
     throw new ImpactError(
       'something that it ran (a trigger or a function) made, emptied, rewrote or dropped a table',
     );
   }
   for (const table of after.tables.values()) {
     const one =
-      readings.scope === 'all'
+      readings.scope !== 'changed'
         ? ofAnyTable(readings.before.tables.get(table.oid) ?? null, table)
         : ofTable(readings.before.tables.get(table.oid) ?? null, table);
     if (one === null) continue;
@@ -73,13 +73,18 @@ export function impactOf(readings: Readings, tag: Tag, late: 'trusted' | 'unknow
 
 /** A table that may have been emptied: the server counts in it anew then, and what it has counted since is what came after. */
 function ofAnyTable(before: CountedTable | null, after: CountedTable): TableImpact | null {
-  if (before === null || before.file === after.file) {
+  if (before === null || (before.file === after.file && !emptiedInPlace(before, after))) {
     const one = ofTable(before, after);
     return one === null ? null : { ...one, rows: before?.rows ?? one.rows };
   }
   const { inserted, updated, deleted } = after;
   const base = emptied(before);
   return { ...base, inserted, updated, deleted: base.deleted + deleted };
+}
+
+/** Within a transaction a file gets smaller only when the table is emptied. */
+function emptiedInPlace({ bytes: before }: CountedTable, { bytes: after }: CountedTable): boolean {
+  return before !== null && after !== null && after < before;
 }
 
 function ofTable(before: Counters | null, after: CountedTable): TableImpact | null {

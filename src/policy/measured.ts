@@ -21,6 +21,8 @@ export interface Measuring {
   /** It may end its own transaction (CALL, DO), so it can be counted only within a transaction block, where it may not. */
   readonly needsBlock: boolean;
   readonly copies: boolean;
+  /** It changes rows, and no whole tables by itself: to try it locks nobody out of a table. */
+  readonly rowsOnly: boolean;
 }
 
 /** Operations that change rows, and leave the tables that they are in. */
@@ -87,10 +89,10 @@ export function measuringOf(role: Role, facts: StatementFacts, context: JudgingS
   const opaque = effects.includes('opaque');
   const needsBlock = runsBody && (opaque || actions.some(({ operation }) => ENDS_TRANSACTION.has(operation)));
   if (runsBody || opaque || changesWholeTables(facts)) {
-    return { scope: 'all', needsBlock, copies };
+    return { scope: 'all', needsBlock, copies, rowsOnly: false };
   }
   if (actions.some(({ operation }) => CHANGES_ROWS.has(operation)) || mayWrite(facts, context))
-    return { scope: 'changed', needsBlock, copies };
+    return { scope: 'changed', needsBlock, copies, rowsOnly: !copies };
   return null;
 }
 
@@ -105,12 +107,12 @@ export function mayCall({ calls, relations }: StatementFacts): boolean {
  */
 export function measuringBehindChange(role: Role, facts: StatementFacts): Measuring | null {
   if (!measures(role) || PREPARES_ONLY.has(facts.operation) || !mayCall(facts)) return null;
-  return { scope: 'changed', needsBlock: false, copies: false };
+  return { scope: 'changed', needsBlock: false, copies: false, rowsOnly: true };
 }
 
 /** A statement that could not be read may do anything. */
 export function measuringOfUnread(role: Role): Measuring | null {
-  return !measures(role) ? null : { scope: 'all', needsBlock: true, copies: false };
+  return !measures(role) ? null : { scope: 'all', needsBlock: true, copies: false, rowsOnly: false };
 }
 
 /**

@@ -16,6 +16,7 @@ const MORE = `
     FOR EACH ROW EXECUTE FUNCTION later();
   CREATE TABLE emptier (id int);
   CREATE FUNCTION empty_plain() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN TRUNCATE plain; RETURN NULL; END $$;
+  CREATE FUNCTION empty_it() RETURNS int LANGUAGE plpgsql AS $$ BEGIN TRUNCATE plain; RETURN 1; END $$;
   CREATE FUNCTION by_way() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
     CREATE TEMP TABLE IF NOT EXISTS way (id int); INSERT INTO way VALUES (1);
     UPDATE plain SET v = 'w' WHERE id = 1; RETURN 1; END $$;
@@ -223,6 +224,40 @@ describe('with limits for statement and transaction', () => {
       expect(await ground.data()).toBe(before);
       client.close();
     });
+
+    for (const rewrite of ['ALTER TABLE plain ALTER v TYPE varchar(99)', 'CLUSTER plain USING plain_pkey']) {
+      test(`${protocol}: what was rewritten by ${rewrite.slice(0, 12)} in the same transaction is emptied in its place, which is seen`, async () => {
+        const before = await ground.data();
+        const client = await ground.login();
+        await say(client, simple('BEGIN'));
+        await say(client, simple(rewrite));
+        expect((await say(client, messages("UPDATE plain SET v = 'r' WHERE id = 1"))).slice(-2)).toEqual([
+          'CommandComplete UPDATE 1',
+          'ReadyForQuery T',
+        ]);
+        await say(client, simple('ROLLBACK'));
+        for (const empties of ['TRUNCATE plain', 'INSERT INTO emptier VALUES (1)', 'SELECT empty_it()']) {
+          await say(client, simple('BEGIN'));
+          await say(client, simple(rewrite));
+          expect((await say(client, messages(empties))).slice(-2), empties).toEqual([
+            'ErrorResponse 42501',
+            'ReadyForQuery E',
+          ]);
+          expect(client.errors.at(-1)?.detail, empties).toMatch(/"plain": \d+ deleted/);
+          await say(client, simple('ROLLBACK'));
+          const together =
+            protocol === 'simple'
+              ? simple(`${rewrite}; ${empties}`)
+              : [...extended(rewrite).slice(0, -1), ...extended(empties)];
+          expect((await say(client, together)).slice(-2), empties).toEqual([
+            'ErrorResponse 42501',
+            'ReadyForQuery I',
+          ]);
+        }
+        expect(await ground.data()).toBe(before);
+        client.close();
+      });
+    }
 
     test(`${protocol}: a table with a limit of its own`, async () => {
       const client = await ground.login();

@@ -532,14 +532,14 @@ describe('others that commit all the while, as on any server in use', () => {
   /** Takes transaction ids and commits them until it is told to end. */
   async function busily<T>(work: () => Promise<T>): Promise<T> {
     const theirs = await other();
-    let busy = true;
+    const end = { asked: false };
     const commits = (async () => {
-      while (busy) await theirs.query('SELECT pg_current_xact_id()');
+      while (!end.asked) await theirs.query('SELECT pg_current_xact_id()');
     })();
     try {
       return await work();
     } finally {
-      busy = false;
+      end.asked = true;
       await commits;
     }
   }
