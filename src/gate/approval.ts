@@ -16,6 +16,7 @@ import type { JudgedStatementRecord, JudgedText } from './judged-text.js';
 import type { Run } from './recorder.js';
 import type { Approvable, NotPassed, SessionHolds } from './session-holds.js';
 import type { SessionImpact } from './session-impact.js';
+import type { SessionUndo } from './session-undo.js';
 import type { GatedConnection } from './waits.js';
 
 /** A message that may pass, as far as it is to be approved and counted. */
@@ -40,17 +41,20 @@ export class Approval {
   readonly #holds: SessionHolds;
   readonly #needs: CountingNeeds;
   readonly #impact: SessionImpact;
+  readonly #undo: SessionUndo;
   readonly #connection: Pick<GatedConnection, 'transaction'>;
 
   constructor(parts: {
     readonly holds: SessionHolds;
     readonly needs: CountingNeeds;
     readonly impact: SessionImpact;
+    readonly undo: SessionUndo;
     readonly connection: Pick<GatedConnection, 'transaction'>;
   }) {
     this.#holds = parts.holds;
     this.#needs = parts.needs;
     this.#impact = parts.impact;
+    this.#undo = parts.undo;
     this.#connection = parts.connection;
   }
 
@@ -100,7 +104,7 @@ export class Approval {
       return { tried: true, released: null };
     const { status } = this.#connection.transaction();
     const trial = this.#impact.trial ?? this.#impact.ofCommit(message.judged, status);
-    const oldRows = this.#impact.oldRowsOf(trial, message.judged, message.reached);
+    const oldRows = this.#undo.oldRowsOf(trial, message.judged, message.reached);
     const answer = this.#holds.approved({ ...message, trial, oldRows });
     // A message that passes, or does not, is not the one that was tried any more.
     if (answer === null || 'runs' in answer || answer.kind === 'refuse') this.#impact.forgetTrial();

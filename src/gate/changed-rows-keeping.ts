@@ -29,7 +29,7 @@ import type { StatementFacts } from '../sql/facts.js';
 import type { UndoStore } from '../undo/store.js';
 import type { Asking, BeforeAnswer, CountedAnswer, Counts, Question } from '../session/ports.js';
 import { DESCRIPTION_LIMIT, answerTo, attempt, keepDocument, run } from './undo-keeping.js';
-import type { Attempt, UndoKeeping, UndoOf } from './undo-keeping.js';
+import type { Attempt, KeptOrNot, RunToKeep, UndoKeeping } from './undo-keeping.js';
 
 /** Isolation levels at which a transaction sees one state throughout. */
 const ONE_STATE_LEVELS: ReadonlySet<string> = new Set(['repeatable read', 'serializable']);
@@ -120,13 +120,7 @@ export class ChangedRowsKeeping implements UndoKeeping {
     };
   }
 
-  after(
-    of: UndoOf,
-    impact: Impact,
-    transaction: string | null,
-    ready: () => void,
-    then: (problem: string | null) => CountedAnswer,
-  ): CountedAnswer {
+  after({ of, impact, transaction, ready }: RunToKeep, then: KeptOrNot): CountedAnswer {
     const described = this.#described;
     if (described === null) throw new Error('rows are to be kept of what was never described');
     const { tables, triggers } = described;

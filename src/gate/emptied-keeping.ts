@@ -27,7 +27,7 @@ import { readDescription } from '../undo/rows.js';
 import type { Described } from '../undo/rows.js';
 import type { UndoStore } from '../undo/store.js';
 import { DESCRIPTION_LIMIT, answerTo, attempt, keepDocument, run } from './undo-keeping.js';
-import type { UndoKeeping, UndoOf } from './undo-keeping.js';
+import type { KeptOrNot, RunToKeep, UndoKeeping } from './undo-keeping.js';
 
 /** The isolation level at which a query sees everything that was committed before it began. */
 const LATEST_LEVEL = 'read committed';
@@ -155,13 +155,7 @@ export class EmptiedTablesKeeping implements UndoKeeping {
     };
   }
 
-  after(
-    of: UndoOf,
-    impact: Impact,
-    transaction: string | null,
-    ready: () => void,
-    then: (problem: string | null) => CountedAnswer,
-  ): CountedAnswer {
+  after({ of, impact, transaction, ready }: RunToKeep, then: KeptOrNot): CountedAnswer {
     const read = this.#read;
     if (read === null) return then(nothingElse([], impact));
     const { described, rows, sequences, settings } = read;

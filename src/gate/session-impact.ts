@@ -13,7 +13,7 @@ import type { Refusal } from '../errors.js';
 import { readingsOf } from '../impact/counts.js';
 import type { Counters, Reading, Scope } from '../impact/counts.js';
 import { ImpactError } from '../impact/impact-error.js';
-import { changed, impactOf, sum, total } from '../impact/impact.js';
+import { impactOf, sum, total } from '../impact/impact.js';
 import type { Impact, Tag } from '../impact/impact.js';
 import { trustsDeferred } from '../policy/measured.js';
 import type { Measuring } from '../policy/measured.js';
@@ -35,10 +35,9 @@ import { KnownCounters } from './known-counters.js';
 import type { Recorder, Run } from './recorder.js';
 import type { SessionRole } from './session-role.js';
 import type { TransactionState } from './waits.js';
-import type { UndoStore } from '../undo/store.js';
-import { ChangedRowsKeeping, askWhetherKept, canBeFollowed } from './changed-rows-keeping.js';
-import { EmptiedTablesKeeping, emptyingOf, isAllEmptied, mayBeKept } from './emptied-keeping.js';
-import type { UndoKeeping, UndoOf } from './undo-keeping.js';
+import { emptyingOf } from './emptied-keeping.js';
+import type { SessionUndo } from './session-undo.js';
+import type { UndoKeeping } from './undo-keeping.js';
 
 /** Operations whose command tag says how many rows were changed, and not how many were returned. */
 const TAGGED: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge', 'copy_from']);
@@ -60,16 +59,6 @@ interface Guarded {
   readonly keeping: UndoKeeping | null;
 }
 
-/** What the keeping of old rows needs to know of the session. */
-export interface SessionUndo {
-  readonly store: UndoStore;
-  readonly database: string;
-  /** ISO 8601. */
-  readonly now: () => string;
-  /** The connection is to be asked again. */
-  readonly ready: () => void;
-}
-
 export class SessionImpact {
   readonly #role: SessionRole;
   readonly #needs: CountingNeeds;
@@ -79,13 +68,9 @@ export class SessionImpact {
   readonly #transaction: CountedTransaction;
   readonly #counters: KnownCounters;
   readonly #guarded = new WeakMap<Run, Guarded>();
-  readonly #user: string;
-  readonly #environment: string;
   readonly #charge: (run: Run, rows: number) => void;
   readonly #undo: SessionUndo;
   readonly #standing: () => TransactionState;
-  /** The isolation level that a transaction of the session's own has where nothing else is said, as the last one that was tried had it. */
-  #isolation = '';
   #queries = countQueriesFor(null);
   /** What the message at hand turned out to change, when it was tried. */
   #trial: Trial | null = null;
@@ -111,8 +96,6 @@ export class SessionImpact {
     this.#needs = parts.needs;
     this.#recorder = parts.recorder;
     this.#clock = parts.clock;
-    this.#user = parts.user;
-    this.#environment = parts.environment;
     this.#charge = parts.charge;
     this.#undo = parts.undo;
     this.#standing = parts.standing;
@@ -156,7 +139,7 @@ export class SessionImpact {
     { oldRows, ...of }: Omit<Guarded, 'scope' | 'known' | 'keeping'> & { readonly oldRows: OldRows },
   ): Guard {
     const standing = this.#standing();
-    const keeping = this.#keepingOf(of.record.facts, of.approved, oldRows, standing.status === 'I');
+    const keeping = this.#undo.keepingOf(of.record.facts, of.approved, oldRows, standing.status === 'I');
     const counters = this.#counters.take(standing);
     const known = scope === 'changed' ? counters : null;
     this.#guarded.set(run, { ...of, scope, known, keeping });
@@ -165,37 +148,6 @@ export class SessionImpact {
       keeping?.before((problem) => notKept(problem, run.decision, keepingBy(of.record.facts))) ?? null;
     const { before, after } = this.#queries[scope];
     return { before: known === null ? before : null, after, copyIn: copies, preview, first };
-  }
-
-  /** How the old rows of a run are kept; null: nobody asks for that, or those who approved it were told that they are not. */
-  #keepingOf(
-    facts: StatementFacts | null,
-    approved: ApprovedOf,
-    oldRows: OldRows,
-    alone: boolean,
-  ): UndoKeeping | null {
-    if (!this.#needs.keepsOldRows || approved === null || oldRows === 'not_kept') return null;
-    const emptying = emptyingOf(facts);
-    if (emptying !== null)
-      return oldRows === 'kept' ? new EmptiedTablesKeeping(emptying, this.#undo.store, alone) : null;
-    // Of a hold that an earlier version has written nothing is known, and they are kept.
-    if (approved === 'unmeasured' || !approved.some((table) => changed(table) > 0)) return null;
-    return new ChangedRowsKeeping(approved, this.#undo.store, alone, this.#isolation);
-  }
-
-  /** What approvers are told of the old rows of a message that has, or has not, been tried. @param reached what its names stand for */
-  oldRowsOf(trial: Trial | null, { statements, scope }: JudgedText, reached: readonly JudgedText[]): OldRows {
-    if (!this.#needs.keepsOldRows) return null;
-    const [record] = statements;
-    const emptying =
-      record !== undefined && statements.length === 1 && reached.length === 0
-        ? emptyingOf(record.facts)
-        : null;
-    const kept =
-      emptying === null
-        ? trial?.keepsOldRows === true
-        : trial?.keepsOldRows !== false && mayBeKept(emptying, scope.catalog, this.#undo.store.limit);
-    return kept ? 'kept' : 'not_kept';
   }
 
   /** A guarded execution came to its end, and what the server counts has been read. */
@@ -234,9 +186,7 @@ export class SessionImpact {
       trial,
       undoable,
     });
-    const emptying = emptyingOf(record.facts) !== null;
-    const keepsOldRows =
-      this.#needs.keepsOldRows && (emptying ? isAllEmptied(impact) : canBeFollowed(impact, record.facts));
+    const keepsOldRows = this.#undo.wouldBeKept(impact, record.facts);
     const settle = (problem: string | null): CountedAnswer =>
       this.#settle(
         run,
@@ -245,13 +195,10 @@ export class SessionImpact {
         { impact, id, matches, word: problem === null ? word : 'refuse', keepsOldRows },
         problem,
       );
-    if (word === 'undo' && keepsOldRows && !emptying)
-      return askWhetherKept(impact, (problem, isolation) => {
-        if (this.#transaction.ofOneStatement) this.#isolation = isolation;
-        return settle(problem);
-      });
+    if (word === 'undo' && keepsOldRows)
+      return this.#undo.askAhead(impact, record.facts, ofOneStatement, settle);
     if (word === 'pass' && keeping !== null && hold !== null)
-      return keeping.after(this.#undoOf(run, guarded.sql, hold), impact, id, this.#undo.ready, settle);
+      return keeping.after(this.#undo.runToKeep(run, guarded.sql, hold, impact, id), settle);
     return settle(null);
   }
 
@@ -291,19 +238,6 @@ export class SessionImpact {
     this.#transaction.keep(run, impact, id, guarded.sql);
     const warns = decisive?.action === 'warn' && !this.#role.observing;
     return { kind: 'pass', notice: warns ? impactWarning(decisive, run.decision) : null };
-  }
-
-  #undoOf(run: Run, sql: string, hold: string): UndoOf {
-    return {
-      decision: run.decision,
-      hold,
-      at: this.#undo.now(),
-      environment: this.#environment,
-      database: this.#undo.database,
-      user: this.#user,
-      role: this.#role.scope.role.name,
-      sql,
-    };
   }
 
   #unmeasured(run: Run, guarded: Guarded, ending: Ending, why: string): CountedAnswer {

@@ -24,6 +24,7 @@ import { Recorder } from './recorder.js';
 import type { RecorderServices } from './recorder.js';
 import { SessionHolds } from './session-holds.js';
 import { SessionImpact } from './session-impact.js';
+import { SessionUndo } from './session-undo.js';
 import { SessionRole } from './session-role.js';
 import { createSessionTarget } from './target.js';
 import { TextReader } from './text-reader.js';
@@ -98,6 +99,16 @@ export function createSessionParts(
     live,
   });
   const needs = new CountingNeeds(role);
+  const undo = new SessionUndo({
+    role,
+    needs,
+    store: services.undo,
+    user: login.user,
+    environment,
+    database: login.database,
+    now: () => new Date(services.holds.now()).toISOString(),
+    ready,
+  });
   const impact = new SessionImpact({
     role,
     needs,
@@ -109,16 +120,11 @@ export function createSessionParts(
     charge: (run, rows) => {
       live.changed(run, rows);
     },
-    undo: {
-      store: services.undo,
-      database: login.database,
-      now: () => new Date(services.holds.now()).toISOString(),
-      ready,
-    },
+    undo,
     standing: () => connection.transaction(),
   });
   const holds = new SessionHolds(services, { session, connection, role, passage, waits });
-  const approval = new Approval({ holds, needs, impact, connection });
+  const approval = new Approval({ holds, needs, impact, undo, connection });
   const aftermath = new Aftermath({ clock, catalog, target, live, recorder, holds, impact });
   const hearing = new Hearing({ waits, role, texts, recorder, live, passage, approval });
   const preparing = new Preparing({

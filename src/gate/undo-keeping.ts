@@ -20,24 +20,26 @@ export type UndoOf = Pick<
   'decision' | 'hold' | 'at' | 'environment' | 'database' | 'user' | 'role' | 'sql'
 >;
 
+/** A run that may stay, if its old rows are kept. */
+export interface RunToKeep {
+  /** For the document's header. */
+  readonly of: UndoOf;
+  /** What it changed, by the server's count. */
+  readonly impact: Impact;
+  readonly transaction: string | null;
+  /** The connection is to be asked again. */
+  readonly ready: () => void;
+}
+
+/** Says what becomes of a statement, by why its rows could not be kept; null: they are. */
+export type KeptOrNot = (problem: string | null) => CountedAnswer;
+
 /** The keeping of one run's old rows. */
 export interface UndoKeeping {
   /** What is asked before the statement runs. @param refuse says why it may not */
   before(refuse: (problem: string) => Refusal): Asking<BeforeAnswer>;
-  /**
-   * What is asked when the statement has run and may stay.
-   * @param of for the document's header
-   * @param impact what it changed, by the server's count
-   * @param ready the connection is to be asked again
-   * @param then says what becomes of the statement, by why its rows could not be kept; null: they are
-   */
-  after(
-    of: UndoOf,
-    impact: Impact,
-    transaction: string | null,
-    ready: () => void,
-    then: (problem: string | null) => CountedAnswer,
-  ): CountedAnswer;
+  /** What is asked when the statement has run and may stay. */
+  after(run: RunToKeep, then: KeptOrNot): CountedAnswer;
 }
 
 /** Bytes that the description of tables may take. */
@@ -54,7 +56,7 @@ export function keepDocument(
   document: UndoDocument,
   settings: readonly (string | null)[],
   ready: () => void,
-  then: (problem: string | null) => CountedAnswer,
+  then: KeptOrNot,
 ): CountedAnswer {
   let ended: { readonly problem: string | null } | null = null;
   store.save(document).then(

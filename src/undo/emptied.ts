@@ -11,7 +11,6 @@
  * Law: as in questions.ts, names and operators are pg_catalog's. Rather a table too many
  * is read than one too few; which were emptied is looked at behind the TRUNCATE.
  */
-import type { RelationName } from '../sql/facts.js';
 import { arrayText, literal, relation } from './quoting.js';
 import type { UndoTable } from './document.js';
 import { columnsOf, is } from './questions.js';
@@ -19,7 +18,8 @@ import type { Query } from './questions.js';
 
 /** A TRUNCATE, as far as it says which tables it empties. */
 export interface Emptying {
-  readonly targets: readonly RelationName[];
+  /** As they stand in it; without a schema it is the session's search_path that decides. */
+  readonly targets: readonly { readonly schema: string | null; readonly name: string }[];
   readonly cascade: boolean;
 }
 
