@@ -23,7 +23,7 @@ import {
   exceeds,
   impactRefusal,
 } from './impact-words.js';
-import type { JudgedStatementRecord } from './judged-text.js';
+import type { JudgedStatementRecord } from './statement-record.js';
 import type { SessionRole } from './session-role.js';
 
 /** What is to become of what was counted. */

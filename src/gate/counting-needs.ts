@@ -10,7 +10,8 @@ import type { Measuring } from '../policy/measured.js';
 import type { TransactionStatus } from '../protocol/constants.js';
 import type { Block } from './blocks.js';
 import { commitAlone, needsBlock, undoAlone } from './impact-words.js';
-import type { JudgedStatementRecord, JudgedText } from './judged-text.js';
+import type { JudgedText } from './judged-text.js';
+import type { JudgedStatementRecord } from './statement-record.js';
 import type { SessionRole } from './session-role.js';
 import { rulesOf } from './words.js';
 

@@ -3,17 +3,15 @@
  * prepared that its records, counters and name changes need, so that a text seen
  * before costs a look-up. It holds nothing of any session.
  */
-import { decisionConstant } from '../audit/records.js';
-import type { DecisionConstant, RecordedParameters } from '../audit/records.js';
+import type { RecordedParameters } from '../audit/records.js';
 import { recordedSql } from '../audit/redact.js';
 import type { Catalog } from '../catalog/catalog.js';
 import type { RecordedSql, TextDigest } from '../audit/redact.js';
-import type { CounterChild, Metrics } from '../metrics.js';
+import type { Metrics } from '../metrics.js';
 import { judge } from '../policy/engine.js';
 import { questionsOf } from '../policy/live.js';
 import type { RecoveryAsk } from '../policy/live-facts.js';
 import { mayCall, measuringOf, measuringOfUnread, measures } from '../policy/measured.js';
-import type { Measuring } from '../policy/measured.js';
 import { recoveryAsks } from '../policy/role-rules.js';
 import type { Judgement, JudgingScope, Match, Policy, Role, Verdict } from '../policy/types.js';
 import { unknownCalls, unknownNames } from '../policy/unknown-names.js';
@@ -25,8 +23,8 @@ import { NO_PARAMETERS } from './kept-parameters.js';
 import type { KeptParameters } from './kept-parameters.js';
 import { literalSpans } from '../sql/spans.js';
 import type { TextCache } from './text-cache.js';
-import { targetChange } from './target.js';
-import type { TargetChange } from './target.js';
+import { statementRecord } from './statement-record.js';
+import type { JudgedStatementRecord } from './statement-record.js';
 
 /** A role's judgements in one database under one policy. */
 export interface RoleScope {
@@ -36,32 +34,6 @@ export interface RoleScope {
   /** What is known of the database; null: nothing. */
   readonly catalog: Catalog | null;
   readonly texts: TextCache<JudgedText>;
-}
-
-/** What is still needed of a statement when it has run. Kept apart: a statement that waits for people keeps nothing else. */
-export interface StatementEnding {
-  readonly operation: string;
-  readonly rows: CounterChild;
-  /** It may change what the catalogs say. */
-  readonly changesSchema: boolean;
-  /** What its success says about holdfast.target; null: nothing. */
-  readonly target: TargetChange | null;
-}
-
-export interface JudgedStatementRecord {
-  readonly operation: string;
-  /** The policy role's name. */
-  readonly role: string;
-  /** What it takes to count what it does before that is committed; null: nobody asks. */
-  readonly measuring: Measuring | null;
-  readonly decision: DecisionConstant;
-  readonly decisions: CounterChild;
-  readonly ending: StatementEnding;
-  readonly ruleMatches: readonly CounterChild[];
-  /** What its success changes in the session's names. */
-  readonly changes: readonly NameChange<Meaning>[];
-  readonly facts: StatementFacts | null;
-  readonly sql: RecordedSql;
 }
 
 /** What it takes to judge: the same for every session. */
@@ -151,7 +123,7 @@ export function judgeText(
     const matches = [...(judgement.statements[index]?.matches ?? []), ...judgement.matches];
     const alone = facts.length === 1;
     statements.push(
-      statementRecord(scope, context, {
+      statementRecord(scope, context.metrics, {
         operation: statement.operation,
         facts: statement,
         sql: recordedSql(
@@ -169,7 +141,7 @@ export function judgeText(
   }
   if (statements.length === 0) {
     statements.push(
-      statementRecord(scope, context, {
+      statementRecord(scope, context.metrics, {
         operation: analysis.kind === 'statements' ? 'empty' : analysis.kind,
         facts: null,
         sql: recordedSql(sql, recorded.analysis, recorded.mode, whole),
@@ -262,54 +234,6 @@ function runsForeignCode(statement: StatementFacts, catalog: Catalog | null): bo
   );
 }
 
-/** `opaque`: what DO and CALL run may be anything. */
-const SCHEMA_EFFECTS: ReadonlySet<string> = new Set(['ddl', 'admin', 'opaque']);
-
-interface StatementParts {
-  readonly operation: string;
-  readonly facts: StatementFacts | null;
-  readonly sql: RecordedSql;
-  readonly verdict: Verdict;
-  readonly matches: readonly Match[];
-  readonly changes: readonly NameChange<Meaning>[];
-  readonly measuring: Measuring | null;
-}
-
-/** Everything about one statement that does not change from one execution to the next. */
-export function statementRecord(
-  scope: RoleScope,
-  { metrics }: JudgingContext,
-  parts: StatementParts,
-): JudgedStatementRecord {
-  const { role, policy } = scope;
-  return {
-    operation: parts.operation,
-    role: role.name,
-    measuring: parts.measuring,
-    decision: decisionConstant({
-      role: role.name,
-      operation: parts.operation,
-      relations: parts.facts?.relations ?? [],
-      sql: parts.sql,
-      verdict: parts.verdict,
-      matches: parts.matches,
-      policy: policy.sha256,
-      mode: policy.mode,
-    }),
-    decisions: metrics.decisions.child(role.name, parts.operation, parts.verdict),
-    ending: {
-      operation: parts.operation,
-      rows: metrics.rowsAffected.child(role.name, parts.operation),
-      changesSchema: parts.facts?.effects.some((effect) => SCHEMA_EFFECTS.has(effect)) ?? true,
-      target: targetChange(parts.facts),
-    },
-    ruleMatches: parts.matches.map(({ rule, action }) => metrics.ruleMatches.child(role.name, rule, action)),
-    changes: parts.changes,
-    facts: parts.facts,
-    sql: parts.sql,
-  };
-}
-
 /**
  * A request that is judged without reading a text: a FunctionCall, a portal that a
  * function opened, a text too large to read. `match` null: it may pass.
@@ -341,7 +265,7 @@ export function unreadText(
     },
     verdict,
     statements: [
-      statementRecord(scope, context, {
+      statementRecord(scope, context.metrics, {
         operation,
         facts: null,
         sql,

@@ -11,7 +11,7 @@ import type { BudgetKey, WriteBudgets } from '../impact/budget.js';
 import { questionsOf, withAnswers } from '../policy/live.js';
 import type { BudgetAsk, LiveFacts } from '../policy/live-facts.js';
 import type { Judgement, LiveQuestion } from '../policy/types.js';
-import { statementRecord } from './judged-text.js';
+import { statementRecord } from './statement-record.js';
 import type { JudgedText, JudgingContext } from './judged-text.js';
 import type { Run } from './recorder.js';
 import type { RecoveryStore } from './recovery-store.js';
@@ -129,7 +129,7 @@ export class LiveRules {
       judgement,
       verdict: judgement.verdict,
       statements: judged.statements.map((record, index) =>
-        statementRecord(judged.scope, this.#services, {
+        statementRecord(judged.scope, this.#services.metrics, {
           operation: record.operation,
           facts: record.facts,
           sql: record.sql,

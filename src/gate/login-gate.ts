@@ -12,7 +12,7 @@ import type { Login, Match, Role } from '../policy/types.js';
 import type { StartupMessage } from '../protocol/startup.js';
 import type { Notice } from '../protocol/encode.js';
 import type { RoleScope } from './judged-text.js';
-import { statementRecord } from './judged-text.js';
+import { statementRecord } from './statement-record.js';
 import type { GateServices } from './session-parts.js';
 import { NO_ROLE } from './session-role.js';
 import { INSUFFICIENT_PRIVILEGE, banner } from './words.js';
@@ -137,7 +137,7 @@ function refuse(
   sessionId: string,
   services: GateServices,
 ): Refusal {
-  const record = statementRecord(scope, services, {
+  const record = statementRecord(scope, services.metrics, {
     operation: 'startup',
     facts: null,
     sql: { text: null, sha256: hash('sha256', '', 'hex'), bytes: 0, truncated: false, redacted: false },

@@ -15,8 +15,9 @@ import type { CounterChild, HistogramChild } from '../metrics.js';
 import type { Match } from '../policy/types.js';
 import { bindParameters } from '../protocol/frontend.js';
 import type { Ending } from '../session/ports.js';
-import { statementRecord } from './judged-text.js';
-import type { JudgedStatementRecord, StatementEnding, JudgedText, JudgingContext } from './judged-text.js';
+import { statementRecord } from './statement-record.js';
+import type { JudgedText, JudgingContext } from './judged-text.js';
+import type { JudgedStatementRecord, StatementEnding } from './statement-record.js';
 
 export interface RecorderServices extends JudgingContext {
   readonly audit: AuditLog;
@@ -123,7 +124,7 @@ export class Recorder {
 
   /** The record of a statement that is refused or held for another reason than its own judgement. */
   #decided(judged: JudgedText, record: JudgedStatementRecord, match: Match): JudgedStatementRecord {
-    return statementRecord(judged.scope, this.#services, {
+    return statementRecord(judged.scope, this.#services.metrics, {
       operation: record.operation,
       facts: record.facts,
       sql: record.sql,
