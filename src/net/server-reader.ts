@@ -8,7 +8,8 @@
  * nothing else may be sent to it. A reading always comes to one of its ends. What is
  * read is not known here.
  */
-import { query } from '../protocol/encode.js';
+import { sync } from '../protocol/encode.js';
+import { statement } from '../session/own-messages.js';
 import { ownQuery } from '../session/own-query.js';
 import type { OwnQuery, OwnResult, OwnRow } from '../session/own-query.js';
 
@@ -34,20 +35,26 @@ export interface Unclaimed {
 }
 
 /**
- * The settings of the session must not decide what is read, nor how long that takes;
- * in one string with the query, SET LOCAL ends with it (the string is a transaction of
- * its own, PostgreSQL documentation, chapter "Message Flow", "Multiple Statements in a
- * Simple Query").
+ * The settings of the session must not decide what is read, nor how long that takes: they
+ * are others until the Sync. By the extended protocol and under names of its own, since
+ * a Query would drop the client's unnamed statement, which it may have made ready for
+ * its next message (PostgreSQL documentation, chapter "Message Flow", "Extended Query").
  */
-function text({ sql, timeout }: ServerReading): string {
-  return [
+function messages({ sql, timeout }: ServerReading): Buffer {
+  return Buffer.concat([
     // First of all: SERIALIZABLE and DEFERRABLE, as defaults of the session, would wait for others.
-    'SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE',
-    `SET LOCAL statement_timeout = ${timeout}`,
-    'SET LOCAL lock_timeout = 0',
-    'SET LOCAL jit = off',
-    sql,
-  ].join('; ');
+    ...statement("SET transaction_isolation = 'read committed'"),
+    ...statement('SET transaction_read_only = on'),
+    ...statement('SET transaction_deferrable = off'),
+    // Without a row: what comes is the answer.
+    ...statement(
+      `SELECT WHERE pg_catalog.set_config('statement_timeout', $1, true) IS NULL
+  OR pg_catalog.set_config('lock_timeout', '0', true) IS NULL OR pg_catalog.set_config('jit', 'off', true) IS NULL`,
+      [timeout.toString()],
+    ),
+    ...statement(sql),
+    sync(),
+  ]);
 }
 
 export class ServerReader {
@@ -61,7 +68,7 @@ export class ServerReader {
   start(reading: ServerReading): Buffer {
     if (this.#underWay !== null) throw new Error('a reading is under way already');
     this.#underWay = { reading, answer: ownQuery(reading.limit, reading.onRow) };
-    return query(text(reading));
+    return messages(reading);
   }
 
   /**

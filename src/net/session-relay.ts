@@ -270,9 +270,9 @@ export class SessionRelay {
 
   /** @param begin begins the reading, where it is possible now */
   #read(begin: () => ServerReading): boolean {
-    const { quiet, status } = this.#conversation;
+    const { between, status } = this.#conversation;
     // Within a transaction a query would fix its snapshot, and its failure would be the transaction's.
-    if (!quiet || status !== 'I' || this.#replication || this.#outgoing.waiting > 0) return false;
+    if (!between || status !== 'I' || this.#replication || this.#outgoing.waiting > 0) return false;
     this.#writeUpstream([this.#reader.start(begin())]);
     return true;
   }

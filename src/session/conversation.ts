@@ -140,6 +140,14 @@ export class Conversation {
     return this.#state.replies.length === 0 && this.#state.mode === 'ready';
   }
 
+  /**
+   * The server owes nothing and is where its last ReadyForQuery said. Behind messages that were sent and answered without
+   * a Sync (by Flush) it is not: they have begun a transaction, of which it reports nothing before that.
+   */
+  get between(): boolean {
+    return this.quiet && !this.#state.replies.groupOpen;
+  }
+
   /** The server owes a ReadyForQuery. */
   get groupOutstanding(): boolean {
     return this.#state.replies.groupOutstanding;
@@ -152,7 +160,13 @@ export class Conversation {
 
   /** Idle between transactions, with nothing half-received: where a session can be ended without harm. */
   get idle(): boolean {
-    return !this.busy && this.status === 'I' && !this.#client.collecting && this.#state.mode === 'ready';
+    return (
+      !this.busy &&
+      this.status === 'I' &&
+      !this.#client.collecting &&
+      this.#state.mode === 'ready' &&
+      !this.#state.replies.groupOpen
+    );
   }
 
   /** The client should be read no further for now: too much has come that waits for the gate, or too many replies are outstanding. */

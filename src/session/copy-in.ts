@@ -92,7 +92,7 @@ export class CopyIn {
 
   /** A COPY FROM STDIN succeeded: the server has read up to CopyDone, so Syncs sent within it were ignored. */
   succeeded(index = 0): void {
-    while (this.#state.replies.at(index)?.optional === true) this.#state.replies.removeAt(index);
+    while (this.#state.replies.at(index)?.optional === true) this.#state.replies.ignoredAt(index);
     if (this.#state.mode === 'copying') this.#state.mode = 'ready';
   }
 

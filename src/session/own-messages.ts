@@ -56,21 +56,24 @@ export function count(batch: Batch, name: string): void {
   batch.replies.push(reply('count'));
 }
 
+/** A statement, run to its end; nothing is left of it. */
+export function statement(sql: string, parameters: readonly (string | null)[] = []): Buffer[] {
+  return [
+    parse(OWN, Buffer.from(sql)),
+    bind(OWN, OWN, parameters),
+    execute(OWN),
+    close('P', OWN),
+    close('S', OWN),
+  ];
+}
+
 /** A question; the last answer to it is that of `answered`. */
 export function ask(batch: Batch, question: Question): void {
   switch (question.kind) {
-    case 'run': {
-      const { sql, parameters } = question;
-      batch.bytes.push(
-        parse(OWN, Buffer.from(sql)),
-        bind(OWN, OWN, parameters),
-        execute(OWN),
-        close('P', OWN),
-      );
-      batch.bytes.push(close('S', OWN));
+    case 'run':
+      batch.bytes.push(...statement(question.sql, question.parameters));
       batch.replies.push(reply('asked'), reply('own_close'));
       return;
-    }
     case 'open': {
       const name = cursorName(question.cursor);
       // One that is left of what was undone would be in the way.

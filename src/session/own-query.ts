@@ -32,7 +32,7 @@ export interface OwnQuery {
 export type OwnRow = readonly (string | null)[];
 
 /**
- * Reads the answer to one simple Query.
+ * Reads the answer to one simple Query, or to messages of the extended protocol and their Sync.
  * @param limit bytes that the whole answer may have
  * @param onRow is given each row as it comes; the result has none then
  */
@@ -85,6 +85,9 @@ export function ownQuery(limit: number, onRow?: (row: OwnRow) => void): OwnQuery
           case BACKEND.NotificationResponse:
             relay.push(whole);
             break;
+          case BACKEND.ParseComplete:
+          case BACKEND.BindComplete:
+          case BACKEND.CloseComplete:
           case BACKEND.RowDescription:
           case BACKEND.CommandComplete:
           case BACKEND.EmptyQueryResponse:

@@ -80,6 +80,7 @@ export class ReplyQueue {
   #places = 0;
   #lastPlace = -1;
   #lastGroup = -1;
+  #groupOpen = false;
 
   get length(): number {
     return this.#items.length - this.#head;
@@ -101,10 +102,23 @@ export class ReplyQueue {
     return head !== undefined && head.place <= this.#lastGroup;
   }
 
+  /**
+   * Whether messages of the extended protocol were requested behind the last Sync or Query, answered or not: the server is
+   * in a transaction then, whatever it has reported before, which ends with the next of these.
+   */
+  get groupOpen(): boolean {
+    return this.#groupOpen;
+  }
+
   push(item: Reply): void {
     item.place = this.takePlace();
     this.#lastPlace = item.place;
-    if (ENDS_GROUP.has(item.kind)) this.#lastGroup = item.place;
+    if (ENDS_GROUP.has(item.kind)) {
+      this.#lastGroup = item.place;
+      this.#groupOpen = false;
+    } else if (item.kind !== 'end_copy') {
+      this.#groupOpen = true;
+    }
     this.#items.push(item);
   }
 
@@ -134,6 +148,12 @@ export class ReplyQueue {
   /** Removes the entry at `index`. */
   removeAt(index: number): void {
     this.#items.splice(this.#head + index, 1);
+  }
+
+  /** Removes the Sync at `index`, which the server has ignored: it has ended nothing. */
+  ignoredAt(index: number): void {
+    this.removeAt(index);
+    this.#groupOpen = !this.holdsGroup;
   }
 
   /** Whether an entry of the queue ends in ReadyForQuery. */

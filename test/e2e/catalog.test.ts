@@ -168,6 +168,45 @@ describe('a change of the schema', () => {
   });
 });
 
+describe('a session that may not be asked in between', () => {
+  const group = (sql: string, ...values: string[]): Buffer => extended(sql, ...values).subarray(0, -5);
+
+  test('messages that were answered without their Sync have begun a transaction, and what it did stays', async () => {
+    const client = await login(app);
+    await send(client, extended(RENAME, 'ann'));
+    await client.send(Buffer.concat([group("INSERT INTO users VALUES (5, 'eve')"), serialize.flush()]));
+    await client.until('CommandComplete');
+    const other = await login(migrator);
+    await send(other, query('CREATE TABLE between_groups (a int)'));
+    // Its judgement depends on the catalogs, which have changed.
+    expect(await send(client, extended('SELECT harmless() FROM between_groups'))).toEqual([
+      'ParseComplete',
+      'BindComplete',
+      'CommandComplete SELECT 0',
+      'ReadyForQuery I',
+    ]);
+    expect(await send(client, query('DELETE FROM users WHERE id = 5'))).toContain('CommandComplete DELETE 1');
+    expect(await send(client, extended(RENAME, 'ann'))).toContain('CommandComplete UPDATE 1');
+    expect(await reads('failed')).toBe(0);
+    await send(other, query('DROP TABLE between_groups'));
+    other.close();
+    client.close();
+  });
+
+  test('the unnamed statement that it has prepared is still there behind a reading', async () => {
+    const client = await login(app);
+    await send(client, Buffer.concat([serialize.parse({ text: RENAME }), serialize.sync()]));
+    const other = await login(migrator);
+    await send(other, query('CREATE TABLE between_groups (a int)'));
+    const run = Buffer.concat([serialize.bind({ values: ['ann'] }), serialize.execute({}), serialize.sync()]);
+    expect(await send(client, run)).toEqual(['BindComplete', 'CommandComplete UPDATE 1', 'ReadyForQuery I']);
+    expect(await reads('failed')).toBe(0);
+    await send(other, query('DROP TABLE between_groups'));
+    other.close();
+    client.close();
+  });
+});
+
 describe('a reading that does not succeed', () => {
   /** Nobody can read the catalog that this locks until the returned function is called. */
   async function lockCatalog(): Promise<() => Promise<void>> {

@@ -331,6 +331,29 @@ describe('with limits for statement and transaction', () => {
     }
   });
 
+  test('what a pipeline has taken back itself is not said to be committed', async () => {
+    const client = await ground.login();
+    const one = (sql: string) => extended(sql).slice(0, -1);
+    const before = (await ground.records('transaction')).length;
+    for (const end of ['ROLLBACK', 'COMMIT']) {
+      await say(client, [...one('DELETE FROM plain WHERE id = 1'), ...one(end), 'Sync']);
+      // Answered without a Sync, and ended by a Query.
+      await say0(client, [...one('DELETE FROM plain WHERE id = 2'), 'Flush']);
+      await client.until('CommandComplete');
+      await say(client, simple(end));
+    }
+    await say(client, simple('SELECT 1'));
+    client.close();
+    const ends = (await ground.records('transaction')).slice(before);
+    const status: string[] = [];
+    for (const { transaction } of ends)
+      status.push(await ground.rows(`SELECT pg_xact_status('${String(transaction)}'::xid8)`));
+    expect(ends.map(({ result }) => result)).toEqual(
+      status.map((word) => (word === 'aborted' ? 'rolled_back' : word)),
+    );
+    expect(status).toHaveLength(4);
+  });
+
   test('reads and statements that change no rows have nothing counted', async () => {
     const client = await ground.login();
     await say(client, simple('SELECT count(*) FROM plain'));

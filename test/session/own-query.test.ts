@@ -24,6 +24,19 @@ test('rows, with what the server may send at any time kept for the client', () =
   }
 });
 
+test('by the extended protocol: rows of the statements behind each other', () => {
+  const steps = ['ParseComplete', 'BindComplete', 'CommandComplete "SET"', 'CloseComplete', 'CloseComplete'];
+  const bytes = answer(
+    ...steps,
+    'ParseComplete',
+    'BindComplete',
+    'DataRow "7"',
+    'CommandComplete "SELECT 1"',
+    'ReadyForQuery I',
+  );
+  expect(ownQuery(1000).receive(bytes)?.result).toEqual({ rows: [['7']], status: 'I' });
+});
+
 test('an error', () => {
   const found = ownQuery(1000).receive(answer('ErrorResponse 42501', 'ReadyForQuery E'));
   expect(found?.result).toEqual({ error: { sqlstate: '42501', message: 'no' }, status: 'E' });
@@ -32,7 +45,7 @@ test('an error', () => {
 test('what does not belong to a query, and too much of what does', () => {
   for (const line of [
     'CopyInResponse',
-    'ParseComplete',
+    'PortalSuspended',
     'Authentication 0',
     '0x7a00000004',
     '0x5400000003',
