@@ -202,3 +202,13 @@ export function saslMechanism(bytes: Buffer, start: number, end: number): string
   const zero = bytes.indexOf(0, start);
   return zero < 0 || zero >= end ? null : bytes.toString('latin1', start, zero);
 }
+
+/**
+ * The flag of channel binding that a SASLInitialResponse begins with (RFC 5802, section 7, gs2-cbind-flag): `n` the client
+ * does not support it, `y` it does, and thinks that the server does not, `p` it uses it. null: the body has no response.
+ */
+export function channelBindingFlag(bytes: Buffer, start: number, end: number): string | null {
+  const zero = bytes.indexOf(0, start);
+  const flag = zero + 1 + 4;
+  return zero < 0 || flag >= end ? null : bytes.toString('latin1', flag, flag + 1);
+}

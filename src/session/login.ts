@@ -10,7 +10,8 @@
  * - SCRAM-SHA-256-PLUS is not offered to a client that is connected without TLS,
  *   just as PostgreSQL itself does not: it could not use it. To a TLS client the
  *   list is passed on as it is, and when the client then binds to a certificate
- *   that is not the server's, it is told which setting to change.
+ *   that is not the server's, it is told which setting to change. So is one without
+ *   TLS that signs that it was offered none, which the server would not take.
  */
 import type { Refusal } from '../errors.js';
 import {
@@ -30,13 +31,20 @@ import {
   errorResponse,
   negotiateProtocolVersion,
 } from '../protocol/encode.js';
-import { checkFrontendLength, saslMechanism } from '../protocol/frontend.js';
+import { channelBindingFlag, checkFrontendLength, saslMechanism } from '../protocol/frontend.js';
 import { MessageAssembler } from '../protocol/assembler.js';
 import { ProtocolViolation } from '../protocol/violation.js';
 
 /** Largest message that a server may send during login, bytes. */
 const LOGIN_MESSAGE_LIMIT = 1_048_576;
 const SCRAM_PLUS = 'SCRAM-SHA-256-PLUS';
+
+/** The client signs that the server offers no channel binding; the server, which does, takes that for somebody's in between. */
+const NOT_TOLD_OF_BINDING = {
+  message:
+    'the client wants channel binding where it can be had, which is not without TLS, while the server offers it to Holdfast',
+  hint: 'Connect with TLS, or switch channel binding off in the client (node-postgres: enableChannelBinding: false).',
+};
 
 /** `negotiating`: the server has not asked for anything. `asked`: the client owes an answer. `continued`: the same, but the server may also go on without (the last token of GSSAPI). `answered`: the server owes the next step. `accepted`: AuthenticationOk was sent. */
 type LoginState = 'negotiating' | 'asked' | 'continued' | 'answered' | 'accepted';
@@ -238,23 +246,34 @@ export class Login {
   }
 
   #clientAnswer(message: Buffer): void {
-    const obstacle = this.#options.channelBindingObstacle;
-    if (obstacle !== null && this.#offeredPlus && saslMechanism(message, 5, message.length) === SCRAM_PLUS) {
+    const problem = this.#bindingProblem(message);
+    if (problem !== null) {
       this.fail({
         severity: 'FATAL',
         sqlstate: '28000',
-        message: `holdfast: ${obstacle.message}`,
-        hint: obstacle.hint,
+        message: `holdfast: ${problem.message}`,
+        hint: problem.hint,
         routine: 'holdfast/channel-binding',
       });
       return;
     }
-    this.#offeredPlus = false;
+    this.#plus = 'not offered';
     this.#state = 'answered';
     this.#ports.toServer(message);
   }
 
-  #offeredPlus = false;
+  /** Why the server would not take the client's answer, for what it was not told of channel binding, or binds to; null: nothing. */
+  #bindingProblem(message: Buffer): { readonly message: string; readonly hint: string } | null {
+    const { channelBindingObstacle } = this.#options;
+    if (this.#plus === 'offered' && saslMechanism(message, 5, message.length) === SCRAM_PLUS)
+      return channelBindingObstacle;
+    return this.#plus === 'withheld' && channelBindingFlag(message, 5, message.length) === 'y'
+      ? NOT_TOLD_OF_BINDING
+      : null;
+  }
+
+  /** Whether the server offers SCRAM-SHA-256-PLUS, and the client has been told. */
+  #plus: 'not offered' | 'offered' | 'withheld' = 'not offered';
 
   #serverMessage(message: Buffer, rest: Buffer): void {
     const type = message[0] ?? 0;
@@ -339,14 +358,16 @@ export class Login {
       case AUTH.SASL: {
         this.#state = 'asked';
         const offered = saslMechanisms(message, start, end);
-        this.#offeredPlus = offered.includes(SCRAM_PLUS);
-        if (this.#offeredPlus && !this.#options.clientTls) {
-          this.#offeredPlus = false;
-          const usable = offered.filter((mechanism) => mechanism !== SCRAM_PLUS);
-          this.#ports.toClient(authenticationSasl(usable));
-        } else {
-          this.#ports.toClient(message);
-        }
+        this.#plus = !offered.includes(SCRAM_PLUS)
+          ? 'not offered'
+          : this.#options.clientTls
+            ? 'offered'
+            : 'withheld';
+        this.#ports.toClient(
+          this.#plus === 'withheld'
+            ? authenticationSasl(offered.filter((mechanism) => mechanism !== SCRAM_PLUS))
+            : message,
+        );
         return;
       }
       default:

@@ -135,6 +135,18 @@ describe('SCRAM-SHA-256-PLUS', () => {
     expect(tell([offer]).client).toEqual(['Authentication 10 "SCRAM-SHA-256\\u0000\\u0000"']);
   });
 
+  test('without TLS, a client that signs that none was offered is told what to change; others pass', () => {
+    const choose = (flag: string): ReturnType<typeof tell> =>
+      tell([offer, answer(`SCRAM-SHA-256\0\0\0\0\x05${flag},,n=`)]);
+    const told = choose('y');
+    expect(told.client.at(-1)).toBe('ErrorResponse FATAL 28000');
+    expect(told.end[0]).toContain('holdfast: the client wants channel binding where it can be had');
+    expect(told.server).toEqual([]);
+    expect(choose('n').server).toEqual(['SCRAM-SHA-256\0\0\0\0\x05n,,n=']);
+    const without = tell([sasl(10, 'SCRAM-SHA-256\0\0'), answer('SCRAM-SHA-256\0\0\0\0\x05y,,n=')]);
+    expect(without.server).toEqual(['SCRAM-SHA-256\0\0\0\0\x05y,,n=']);
+  });
+
   test('passes where both legs show one certificate', () => {
     const { client, server: sent } = tell([offer, answer('SCRAM-SHA-256-PLUS\0rest')], { clientTls: true });
     expect(client[0]).toContain('SCRAM-SHA-256-PLUS');

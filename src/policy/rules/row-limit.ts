@@ -7,7 +7,7 @@ import { namePattern } from '../name-pattern.js';
 import { defineRule } from '../rule.js';
 import type { RuleFinding } from '../rule.js';
 import { inNumbers, ofTables } from '../impact-words.js';
-import { named } from '../words.js';
+import { named, sqlName } from '../words.js';
 
 const rows = z.int().min(0);
 const percent = z.number().gt(0).max(100);
@@ -74,7 +74,8 @@ export const rowLimit = defineRule({
     // Most of what is counted is within the limits, and words for it would cost more than all the rest.
     if (messages.length === 0) return [];
     const detail = ofTables(statement);
-    return messages.map((message): RuleFinding => ({ message, hint: HINT, detail, offset: null }));
+    const hint = hintFor(statement);
+    return messages.map((message): RuleFinding => ({ message, hint, detail, offset: null }));
   },
 });
 
@@ -97,8 +98,18 @@ function overridesOf(tables: Readonly<Record<string, TableLimits>>): readonly Ov
   return read;
 }
 
-const HINT =
-  'See that its WHERE says what you mean: SELECT count(*) with the same WHERE shows how many rows it names. If all of them are meant, change them in smaller parts, or ask for a role that may change more.';
+const OR_ANOTHER_ROLE = 'ask for a role that may change more.';
+
+/** What helps, by what was done. */
+function hintFor(impact: Impact): string {
+  const sizeless = impact.filter(unknown).map(sqlName);
+  if (sizeless.length > 0)
+    return `The server does not know how many rows there are; ANALYZE ${sizeless.slice(0, 5).join(', ')}${sizeless.length > 5 ? ' and the others' : ''} tells it. If all of them are meant, ${OR_ANOTHER_ROLE}`;
+  if (impact.every(({ emptied }) => emptied)) return `If all of these rows are meant, ${OR_ANOTHER_ROLE}`;
+  if (total(impact) === impact.reduce((sum, { inserted }) => sum + inserted, 0))
+    return `If all of them are meant, insert them in smaller parts, or ${OR_ANOTHER_ROLE}`;
+  return `See that its WHERE says what you mean: SELECT count(*) with the same WHERE shows how many rows it names. If all of them are meant, change them in smaller parts, or ${OR_ANOTHER_ROLE}`;
+}
 
 function tooMany(
   subject: () => string,
