@@ -297,10 +297,12 @@ function remove(table: UndoTable, at: number): string {
 /** A sequence goes on behind what it had given out; one that is further already stays there. No rollback takes that back, and nothing depends on it. */
 function advance({ schema, name, last }: UndoSequence): string {
   const value = `${literal(last)}::bigint`;
-  return `SELECT setval(s.seqrelid, ${value}) FROM pg_sequence AS s
-JOIN pg_class AS c ON c.oid = s.seqrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname = ${literal(schema)} AND c.relname = ${literal(name)}
-  AND (pg_sequence_last_value(c.oid) IS NULL OR (${value} - pg_sequence_last_value(c.oid)) * sign(s.seqincrement) > 0);`;
+  return block(`BEGIN
+  PERFORM setval(c.oid, ${value}) FROM pg_sequence AS s
+  JOIN pg_class AS c ON c.oid = s.seqrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE n.nspname = ${literal(schema)} AND c.relname = ${literal(name)}
+    AND (pg_sequence_last_value(c.oid) IS NULL OR (${value} - pg_sequence_last_value(c.oid)) * sign(s.seqincrement) > 0);
+END`);
 }
 
 /** Every row is what it was. */
