@@ -643,6 +643,45 @@ describe('what the driver may ask', () => {
     expect(conversation.idle).toBe(false);
   });
 
+  test('the server may be asked between two groups of messages, not behind messages that wait for their Sync', () => {
+    const conversation = quiet(20);
+    const client = (...lines: string[]): boolean => {
+      conversation.receiveClient(Buffer.concat(lines.map(frontend)));
+      return conversation.between;
+    };
+    const server = (...lines: string[]): boolean => {
+      conversation.receiveServer(Buffer.concat(lines.map(backend)));
+      return conversation.between;
+    };
+    expect(conversation.between).toBe(true);
+    expect(client('Parse "" "SELECT 1"', 'Describe S ""', 'Flush')).toBe(false);
+    expect(server('ParseComplete', 'ParameterDescription', 'NoData')).toBe(false);
+    expect([conversation.quiet, conversation.idle]).toEqual([true, false]);
+    expect(client('Sync')).toBe(false);
+    expect(server('ReadyForQuery I')).toBe(true);
+    // A Query ends them as well, and what comes behind a Sync has begun others.
+    client('Bind "" ""', 'Execute "" 0', 'Flush');
+    expect(server('BindComplete', 'CommandComplete "SELECT 1"')).toBe(false);
+    client('Query "SELECT 2"');
+    expect(server('CommandComplete "SELECT 1"', 'ReadyForQuery I')).toBe(true);
+    client('Parse "" "SELECT 1"', 'Sync', 'Parse "" "SELECT 1"', 'Flush');
+    expect(server('ParseComplete', 'ReadyForQuery I', 'ParseComplete')).toBe(false);
+    client('Sync');
+    expect(server('ReadyForQuery I')).toBe(true);
+    // A Sync within copy data is ignored, and has ended nothing.
+    client('Parse "" "COPY t FROM STDIN"', 'Bind "" ""', 'Execute "" 0', 'Sync');
+    server('ParseComplete', 'BindComplete', 'CopyInResponse');
+    client('CopyDone');
+    expect(server('CommandComplete "COPY 0"')).toBe(false);
+    client('Sync');
+    expect(server('ReadyForQuery I')).toBe(true);
+    // Copy data of a Query end with it.
+    client('Query "COPY t FROM STDIN"');
+    server('CopyInResponse');
+    client('CopyDone');
+    expect(server('CommandComplete "COPY 0"', 'ReadyForQuery I')).toBe(true);
+  });
+
   test('the server has said goodbye', () => {
     const conversation = quiet(10);
     expect(conversation.serverSaidGoodbye).toBe(false);
