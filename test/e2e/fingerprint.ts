@@ -28,9 +28,10 @@ export async function fingerprint(
   roles: readonly string[],
 ): Promise<Readonly<Record<string, string>>> {
   return withClient(async (client) => {
+    // Temporary tables go with their sessions, which may end at any moment.
     const { rows: relations } = await client.query<{ name: string; kind: string }>(
       `SELECT oid::regclass::text AS name, relkind AS kind FROM pg_class WHERE relkind IN ('r', 'm', 'S')
-       AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)`,
+       AND relpersistence <> 't' AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)`,
     );
     const contents: readonly (readonly [name: string, rows: string])[] = [
       ...relations.map(({ name, kind }): [string, string] => [
