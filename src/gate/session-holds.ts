@@ -25,9 +25,13 @@ import type { GatedConnection, Waits } from './waits.js';
 import { CANCELLED } from './words.js';
 
 /** The answers to a message that does not pass, or not yet. */
-export type NotPassed = { readonly kind: 'wait' } | { readonly kind: 'refuse'; readonly refusal: Refusal };
+export type NotPassed =
+  | { readonly kind: 'wait'; readonly people?: boolean }
+  | { readonly kind: 'refuse'; readonly refusal: Refusal };
 
 export const WAIT: NotPassed = { kind: 'wait' };
+/** It is held. */
+const WAIT_FOR_PEOPLE: NotPassed = { kind: 'wait', people: true };
 
 /** A message that passes but for what people must approve. */
 export interface Approvable {
@@ -101,7 +105,7 @@ export class SessionHolds {
   earlier(): NotPassed | null {
     const answer = this.#held.earlier(this.#parts.role.scope.policy.sha256);
     if (answer === null) return null;
-    return answer === 'wait' ? WAIT : { kind: 'refuse', refusal: answer };
+    return answer === 'wait' ? WAIT_FOR_PEOPLE : { kind: 'refuse', refusal: answer };
   }
 
   /** Whether it must wait to be held, because the server has not answered all that came before. */
@@ -131,7 +135,7 @@ export class SessionHolds {
     const answer = this.#held.pass({ ...message, inTransaction, searchPath: this.#searchPath }, hold, () =>
       record(trial?.matches[0] ?? (own ? null : (reached[0]?.judgement.decisive ?? null))),
     );
-    if (answer === 'wait') return WAIT;
+    if (answer === 'wait') return WAIT_FOR_PEOPLE;
     return 'runs' in answer ? answer : { kind: 'refuse', refusal: answer };
   }
 

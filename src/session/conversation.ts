@@ -108,7 +108,7 @@ export class Conversation {
 
   /** The message at hand waits for what it does to be counted. */
   get counting(): boolean {
-    return this.#guarding.atHand.waiting;
+    return this.#guarding.atHand.waiting && !this.#guarding.lettingGo;
   }
 
   /** What was counted is about to be committed, or the statement of a block to be done: its Sync has been asked for. */

@@ -77,6 +77,7 @@ export class Guarding {
   /** What reports the last statement of a string, until that is committed. */
   #lastOfString: Buffer | null = null;
   #uncommitted = false;
+  #lettingGo = false;
   #inPlace: Buffer | null = null;
   /** Whether there was ever anything to guard: what follows is looked at more closely then. */
   used = false;
@@ -92,7 +93,12 @@ export class Guarding {
   }
 
   get #underWay(): boolean {
-    return this.#current !== null || this.#carried !== null || this.#prelude !== null;
+    return this.#current !== null || this.#carried !== null || this.#prelude !== null || this.#lettingGo;
+  }
+
+  /** What has begun for the message at hand is being ended, of which it waits to be asked about again. */
+  get lettingGo(): boolean {
+    return this.#lettingGo;
   }
 
   /** What the client gets in place of the message that was kept back. */
@@ -137,6 +143,24 @@ export class Guarding {
     const batch: Batch = { bytes: [], replies: [] };
     this.#binds.repeat(batch);
     return this.#push(batch);
+  }
+
+  /**
+   * People decide about the Execute of `portal`, which may take long, and its Parse and Bind have begun a transaction that
+   * has locked tables: it is ended meanwhile, and bound again when it runs. In a transaction block that is the client's.
+   * @returns the bytes to send, null: there is no such transaction, or what is in it could not be made again
+   */
+  letGo(portal: string): Buffer | null {
+    const { replies, status, executed } = this.#state;
+    const portals = this.#binds.all();
+    if (status !== 'I' || executed > 0 || !replies.groupOpen || replies.length > 0) return null;
+    if (portals === null || !this.#binds.has(portal)) return null;
+    this.used = true;
+    this.#lettingGo = true;
+    this.#from = replies.places;
+    this.atHand.wait();
+    this.#binds.gone(portals);
+    return this.#push({ bytes: [SYNC], replies: [reply('undo_sync')] });
   }
 
   /** Where the transaction stands is known, and not what an answer under way may change. */
@@ -463,9 +487,10 @@ export class Guarding {
 
   /** An undoing is complete: the message is asked about again. */
   undone(): void {
-    if (this.#carried === null) this.#state.executed -= 1;
+    if (this.#current !== null && this.#carried === null) this.#state.executed -= 1;
     this.#current = null;
     this.#carried = null;
+    this.#lettingGo = false;
     this.atHand.askAgain();
   }
 
@@ -551,6 +576,7 @@ export class Guarding {
     this.#again = null;
     this.#current = null;
     this.#carried = null;
+    this.#lettingGo = false;
     this.atHand.seenTo();
   }
 }

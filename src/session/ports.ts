@@ -126,7 +126,8 @@ export type MessageAnswer =
       readonly again?: boolean;
     }
   | { readonly kind: 'refuse'; readonly refusal: Refusal }
-  | { readonly kind: 'wait' };
+  /** As for a Query. `people`: they decide about it, which may take long. */
+  | { readonly kind: 'wait'; readonly people?: boolean };
 
 /** The session's names, as the gate may ask for them. */
 export interface NameLookup {

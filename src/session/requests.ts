@@ -270,6 +270,8 @@ export class Requests implements ClientMessages {
       if (notice !== null) this.#notices.notify(notice);
       return this.#begun(begun);
     }
+    const ended = answer.kind === 'wait' && answer.people === true ? this.#guarding.letGo(portal) : null;
+    if (ended !== null) return this.#begun(ended);
     const again = answer.kind === 'pass' ? this.#guarding.takeRebind() : null;
     const handled = this.#answered('execute', answer, null);
     if (again === null) return handled;

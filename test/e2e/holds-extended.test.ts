@@ -74,6 +74,100 @@ describe('extended protocol', () => {
     client.close();
   });
 
+  describe('what waits by itself has nothing open on the server meanwhile', () => {
+    const locks = (): Promise<string> =>
+      ground.rows(`SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+        WHERE l.relation = 'guarded'::regclass AND a.pid <> pg_backend_pid()`);
+    const open = (): Promise<string> =>
+      ground.rows(`SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()`);
+
+    /** Until the server has read what it was sent: there is nothing else to wait for. */
+    async function letGo(): Promise<void> {
+      while ((await open()) !== '0');
+    }
+
+    test.each([
+      ['in one go', false],
+      ['a message at a time', true],
+    ])('no lock and no transaction; bound again when it is approved: %s', async (_how, slowly) => {
+      const client = await ground.login();
+      await ask(client, parse('SELECT v FROM guarded WHERE id = $1', 'other'), sync());
+      const messages = [
+        parse('DELETE FROM guarded WHERE id = $1 RETURNING v'),
+        bind(['1'], '', 'first'),
+        execute('first'),
+        bind(['2'], 'other', 'second'),
+        execute('second'),
+        sync(),
+      ];
+      if (slowly) {
+        for (const message of messages) {
+          await client.send(Buffer.concat([message, serialize.flush()]));
+        }
+      } else {
+        await client.send(Buffer.concat(messages));
+      }
+      const hold = await ground.approvals.next();
+      await letGo();
+      expect(await locks()).toBe('0');
+      // Nobody else is kept out.
+      await ground.rows('ALTER TABLE guarded ADD COLUMN since int');
+      await ground.rows('ALTER TABLE guarded DROP COLUMN since');
+      await ground.approvals.approve(hold.id);
+      expect(answers(await client.untilReady())).toEqual([
+        ...RAN,
+        'DataRow one',
+        'CommandComplete DELETE 1',
+        'BindComplete',
+        'DataRow two',
+        'CommandComplete SELECT 1',
+        'ReadyForQuery I',
+      ]);
+      expect(await guarded()).toBe('2,two');
+      expect(await ask(client, run('SELECT 7'), sync())).toContain('DataRow 7');
+      client.close();
+    });
+
+    test('denied, it fails as it would have, and the session goes on', async () => {
+      const client = await ground.login();
+      const asked = async (end: (id: string) => Promise<unknown>): Promise<readonly string[]> => {
+        await client.send(
+          Buffer.concat([run('DELETE FROM guarded WHERE id = $1', ['1']), run('SELECT 7'), sync()]),
+        );
+        const { id } = await ground.approvals.next();
+        await letGo();
+        await end(id);
+        return answers(await client.untilReady());
+      };
+      expect(await asked((id) => ground.approvals.deny(id))).toEqual([
+        ...RAN,
+        'ErrorResponse 42501',
+        'ReadyForQuery I',
+      ]);
+      expect(await ask(client, run('SELECT 7'), sync())).toContain('DataRow 7');
+      expect(await guarded()).toBe('1,one 2,two');
+      client.close();
+    });
+
+    test('what ran before it in its transaction keeps that open: it is the client’s', async () => {
+      const client = await ground.login();
+      await client.send(
+        Buffer.concat([
+          run("INSERT INTO plain VALUES ($1, 'a')", ['1']),
+          run('DELETE FROM guarded WHERE id = $1', ['1']),
+          sync(),
+        ]),
+      );
+      const hold = await ground.approvals.next();
+      expect(await open()).toBe('1');
+      await ground.approvals.deny(hold.id);
+      expect(answers(await client.untilReady()).at(-2)).toBe('ErrorResponse 42501');
+      expect(await ground.rows('SELECT count(*) FROM plain')).toBe('0');
+      client.close();
+    });
+  });
+
   describe.each([
     {
       fate: 'approved',

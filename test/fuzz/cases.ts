@@ -90,6 +90,19 @@ const CONVERSATIONS: readonly (readonly Step[])[] = [
   ],
 ];
 
+/** The same, of what people decide about. */
+const DECIDED: readonly (readonly Step[])[] = [
+  [
+    ...c('Parse "a" "PEOPLE"', 'Bind "p" "a"', 'Flush'),
+    ...s('ParseComplete', 'BindComplete'),
+    ...c('Execute "p" 0', 'Sync', 'Query "SELECT 1"'),
+    ...s('ReadyForQuery I'),
+    ['resume', Buffer.alloc(0)],
+    ...s('CloseComplete', 'BindComplete', 'CommandComplete "SELECT 1"', 'ReadyForQuery I'),
+    ...s('CommandComplete "SELECT 1"', 'ReadyForQuery I'),
+  ],
+];
+
 /** The same, of statements that are counted. */
 const COUNTED: readonly (readonly Step[])[] = [
   [
@@ -195,7 +208,7 @@ const GREETINGS: readonly (readonly Step[])[] = [
 const SESSIONS: Readonly<Record<Target, readonly (readonly Step[])[]>> = {
   greeting: GREETINGS,
   login: LOGINS,
-  conversation: [...CONVERSATIONS, ...COUNTED],
+  conversation: [...CONVERSATIONS, ...DECIDED, ...COUNTED],
 };
 
 const LENGTHS = [0, 1, 3, 4, 5, 255, 9_999, 10_000, 10_001, 65_536, 0x7fffffff, 0x80000000, 0xffffffff];

@@ -8,7 +8,7 @@
  * DENIED, waits for `! resume` where it says HELD, and does not count it any more where
  * it says FREE. ASK asks two questions before it runs, and refuses it where the answer is `no`; KEEP asks for the rows
  * of the second when it has been counted, refuses it when they are more than 100 bytes, waits for `! resume`, and asks a
- * last time. A Query with a GUARD is carried. PREPARE, DEALLOCATE, DECLARE, CLOSE, EXECUTE and DISCARD mean what they say.
+ * last time. Of PEOPLE somebody decides: its Execute waits for `! resume`. A Query with a GUARD is carried. PREPARE, DEALLOCATE, DECLARE, CLOSE, EXECUTE and DISCARD mean what they say.
  */
 import type { Refusal } from '../../src/errors.js';
 import type { NameChange } from '../../src/session/names.js';
@@ -107,7 +107,7 @@ export class ScriptedGate implements StatementGate {
       changes: [],
       meaning,
       notice: null,
-      again: guard?.preview === true,
+      again: guard?.preview === true || texts.some(({ sql }) => sql.includes('PEOPLE')),
     };
   }
 
@@ -124,6 +124,7 @@ export class ScriptedGate implements StatementGate {
       return { kind: 'refuse', refusal: refusal('54000', `${portal} may change names, or not`) };
     }
     const sql = texts.at(-1)?.sql ?? `unknown ${portal}`;
+    if (sql.includes('PEOPLE') && !this.released) return { kind: 'wait', people: true };
     const again = this.#again(sql);
     if (again !== null) return again;
     const guard = this.#guard(sql);
