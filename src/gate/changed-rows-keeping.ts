@@ -5,7 +5,7 @@
  * Law: the statement stays only when every row that it changed is stored, durably. Whatever
  * is in the way of that refuses it, if it can be known already when it is tried, before
  * anybody is asked to approve it. What is asked stands in undo/, when it is sent in
- * session/guarding.ts.
+ * session/guarded-requests.ts.
  */
 import type { Refusal } from '../errors.js';
 import { changed, total } from '../impact/impact.js';

@@ -3,7 +3,7 @@
  * and recorded of each count.
  *
  * Law: it says what becomes of the count. Which statements are counted is
- * counting-needs.ts's, when messages are sent the conversation's (session/guarding.ts),
+ * counting-needs.ts's, when messages are sent the conversation's (session/guarded-requests.ts),
  * what the rules say of a count is count-verdict.ts's, and what the counts of a
  * transaction add up to counted-transaction.ts's. What was counted is recorded before it
  * can be committed, with the server's id of the transaction, so that whoever reads the log

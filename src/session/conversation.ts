@@ -24,7 +24,8 @@ import type { Notice } from '../protocol/encode.js';
 import { ProtocolViolation } from '../protocol/violation.js';
 import { ClientStream } from './client-stream.js';
 import { CopyIn } from './copy-in.js';
-import { Guarding } from './guarding.js';
+import { GuardedOutcomes } from './guarded-outcomes.js';
+import { GuardedRequests } from './guarded-requests.js';
 import { Outcomes } from './outcomes.js';
 import type { ConversationPorts } from './ports.js';
 import { Requests } from './requests.js';
@@ -32,6 +33,7 @@ import { ServerStream } from './server-stream.js';
 import { isSync, reply } from './replies.js';
 import type { Reply } from './replies.js';
 import { ConversationState } from './state.js';
+import { UnderWay } from './under-way.js';
 
 export interface ConversationLimits {
   /** Largest message of the large types (Query, Parse, Bind, FunctionCall, CopyData), bytes. */
@@ -49,7 +51,8 @@ export class Conversation {
   readonly #outstandingLimit: number;
   readonly #state: ConversationState;
   readonly #copyIn: CopyIn;
-  readonly #guarding: Guarding;
+  readonly #way: UnderWay;
+  readonly #guarded: GuardedOutcomes;
   readonly #outcomes: Outcomes;
   readonly #server: ServerStream;
   readonly #requests: Requests;
@@ -62,13 +65,15 @@ export class Conversation {
     this.#outstandingLimit = limits.outstanding;
     this.#state = new ConversationState(status);
     this.#copyIn = new CopyIn(this.#state, ports, limits.message);
-    this.#guarding = new Guarding(this.#state, ports);
-    this.#outcomes = new Outcomes(this.#state, this.#copyIn, this.#guarding, ports);
+    this.#way = new UnderWay(this.#state, ports);
+    const guardedRequests = new GuardedRequests(this.#state, this.#way);
+    this.#guarded = new GuardedOutcomes(this.#state, ports.gate, this.#way, guardedRequests);
+    this.#outcomes = new Outcomes(this.#state, this.#copyIn, this.#guarded, ports);
     this.#server = new ServerStream(ports, this.#outcomes, limits.message);
     this.#requests = new Requests(
       this.#state,
       this.#copyIn,
-      this.#guarding,
+      guardedRequests,
       ports.gate,
       this.#server,
       limits.names,
@@ -103,17 +108,17 @@ export class Conversation {
 
   /** Whether anything was handed over for the server by what the server said. */
   takeSent(): boolean {
-    return this.#guarding.atHand.takeSent();
+    return this.#way.atHand.takeSent();
   }
 
   /** The message at hand waits for what it does to be counted. */
   get counting(): boolean {
-    return this.#guarding.atHand.waiting && !this.#guarding.lettingGo;
+    return this.#way.atHand.waiting && !this.#way.lettingGo;
   }
 
   /** What was counted is about to be committed, or the statement of a block to be done: its Sync has been asked for. */
   get committing(): boolean {
-    return this.#guarding.uncommitted && this.#state.replies.groupOutstanding;
+    return this.#way.uncommitted && this.#state.replies.groupOutstanding;
   }
 
   /** The server itself has told the client why it ends the connection (a FATAL error). */
@@ -191,7 +196,7 @@ export class Conversation {
     if (this.#state.over) return;
     try {
       // What waits for the server is not for the gate to answer, but for what it has been asked about it.
-      if (this.#guarding.atHand.waiting) this.#guarding.resume();
+      if (this.#way.atHand.waiting) this.#guarded.resume();
       else this.#client.resume();
     } catch (error) {
       this.#broken(error);
@@ -204,7 +209,7 @@ export class Conversation {
     try {
       this.#server.receive(chunk);
       if (this.#outcomes.failure !== null) this.fail(this.#outcomes.failure);
-      else if (this.#guarding.atHand.takeResolved()) this.#client.resume();
+      else if (this.#way.atHand.takeResolved()) this.#client.resume();
     } catch (error) {
       this.#broken(error);
     }
@@ -250,9 +255,9 @@ export class Conversation {
     this.#copyIn.forgetUnsent();
     const before = this.#state.mode;
     const unsent = this.#state.replies.cutTail(mark);
-    const underWay = this.#guarding.lost(unsent);
+    const underWay = this.#guarded.lost(unsent);
     // What was counted must not be committed without its record. A Sync that has left had it.
-    let uncommitted = this.#guarding.uncommitted && !this.#state.replies.holdsGroup;
+    let uncommitted = this.#way.uncommitted && !this.#state.replies.holdsGroup;
     let skipping = false;
     /** Within a Query that is carried: the whole of it fails, and its Sync is Holdfast's to send. */
     let inString = false;
@@ -289,7 +294,7 @@ export class Conversation {
     // Without a Sync among them, what the server has read before decides.
     else this.#state.mode = inString || unsent.some(isSync) ? 'ready' : before;
     this.#client.dropRest();
-    if (this.#guarding.atHand.takeResolved()) this.#client.resume();
+    if (this.#way.atHand.takeResolved()) this.#client.resume();
   }
 
   #refuseUnsent(refusal: Refusal | null): void {

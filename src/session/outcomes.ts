@@ -19,7 +19,7 @@ import type { TransactionStatus } from '../protocol/constants.js';
 import { ProtocolViolation } from '../protocol/violation.js';
 import { errorResponse } from '../protocol/encode.js';
 import type { CopyIn } from './copy-in.js';
-import type { Guarding } from './guarding.js';
+import type { GuardedOutcomes } from './guarded-outcomes.js';
 import type { ConversationPorts, Ending, Execution } from './ports.js';
 import { isSync } from './replies.js';
 import type { Reply } from './replies.js';
@@ -31,7 +31,7 @@ import type { ServerAction } from './server-transitions.js';
 export class Outcomes implements ServerMessages {
   readonly #state: ConversationState;
   readonly #copyIn: CopyIn;
-  readonly #guarding: Guarding;
+  readonly #guarded: GuardedOutcomes;
   readonly #ports: Pick<ConversationPorts, 'gate' | 'requestEnded'>;
   /** The server itself has told the client why it ends the connection (a FATAL error). */
   goodbye = false;
@@ -45,12 +45,12 @@ export class Outcomes implements ServerMessages {
   constructor(
     state: ConversationState,
     copyIn: CopyIn,
-    guarding: Guarding,
+    guarded: GuardedOutcomes,
     ports: Pick<ConversationPorts, 'gate' | 'requestEnded'>,
   ) {
     this.#state = state;
     this.#copyIn = copyIn;
-    this.#guarding = guarding;
+    this.#guarded = guarded;
     this.#ports = ports;
   }
 
@@ -61,15 +61,15 @@ export class Outcomes implements ServerMessages {
   takeInPlace(): Buffer | null {
     const refusal = this.#refusal;
     this.#refusal = null;
-    return refusal === null ? this.#guarding.takeInPlace() : errorResponse(refusal);
+    return refusal === null ? this.#guarded.takeInPlace() : errorResponse(refusal);
   }
 
   keepsBack(type: number): boolean {
-    return this.#guarding.used && KEPT_BACK.has(this.#due(type)?.actions[type]);
+    return this.#guarded.used && KEPT_BACK.has(this.#due(type)?.actions[type]);
   }
 
   isCount(type: number): boolean {
-    return this.#guarding.used && this.#due(type)?.actions[type] === 'count_row';
+    return this.#guarded.used && this.#due(type)?.actions[type] === 'count_row';
   }
 
   /** As #head, but nothing is passed over for good: what comes may be what belongs to no entry. */
@@ -143,7 +143,7 @@ export class Outcomes implements ServerMessages {
         return false;
       case 'copy_in':
         if (head !== undefined) this.#copyIn.started(head);
-        if (head?.kind === 'guarded_execute') this.#guarding.copying();
+        if (head?.kind === 'guarded_execute') this.#guarded.copying();
         return true;
       case 'swallow':
         return false;
@@ -151,34 +151,34 @@ export class Outcomes implements ServerMessages {
         this.#state.replies.shift();
         return false;
       case 'count_row':
-        this.#guarding.row(bytes, start, end);
+        this.#guarded.row(bytes, start, end);
         return false;
       case 'count_done':
         this.#state.replies.shift();
-        this.#guarding.countDone();
+        this.#guarded.countDone();
         return false;
       case 'answer_row':
-        this.#guarding.questions.row(bytes, start, end);
+        this.#guarded.questions.row(bytes, start, end);
         return false;
       case 'answer_done':
         this.#state.replies.shift();
-        this.#guarding.questions.answered();
+        this.#guarded.questions.answered();
         return false;
       case 'count_error':
-        this.#refusal = this.#guarding.countFailed(bytes, start, end);
+        this.#refusal = this.#guarded.countFailed(bytes, start, end);
         this.#skipToSync();
         return this.#refusal === null;
       case 'withhold':
-        this.#guarding.withhold(bytes.subarray(position, position + total), null);
+        this.#guarded.withhold(bytes.subarray(position, position + total), null);
         return false;
       case 'withhold_part':
         this.#state.replies.shift();
-        this.#guarding.withhold(bytes.subarray(position, position + total), null);
+        this.#guarded.withhold(bytes.subarray(position, position + total), null);
         return false;
       case 'withhold_finish':
         this.#state.replies.shift();
         if (head !== undefined)
-          this.#guarding.withhold(
+          this.#guarded.withhold(
             bytes.subarray(position, position + total),
             this.#executed(head, type, bytes, start, end),
           );
@@ -186,21 +186,21 @@ export class Outcomes implements ServerMessages {
       case 'withhold_last':
         this.#state.replies.shift();
         if (head !== undefined) this.#finish(head, type, bytes, start, end);
-        this.#guarding.withholdLast(bytes.subarray(position, position + total));
+        this.#guarded.withholdLast(bytes.subarray(position, position + total));
         return false;
       case 'undone':
         this.#state.replies.shift();
         // It was the end of a transaction of which the client hears nothing.
         if (type === BACKEND.ReadyForQuery) this.#state.idles += 1;
-        this.#guarding.undone();
+        this.#guarded.undone();
         return false;
       case 'carried_error':
-        this.#guarding.carriedFailed();
+        this.#guarded.carriedFailed();
         this.#ports.gate.commitFailed();
         return true;
       case 'carried_ready':
         this.#state.replies.shift();
-        this.#guarding.carriedReady(bytes.subarray(position, position + total));
+        this.#guarded.carriedReady(bytes.subarray(position, position + total));
         this.#ready(head, decodeReadyForQuery(bytes, start, end));
         return false;
       case 'ready':
@@ -301,7 +301,7 @@ export class Outcomes implements ServerMessages {
     if (failed.copying) this.#copyIn.failed();
     // What was done since the last Sync is undone by it, whichever message it is.
     this.#ports.gate.commitFailed();
-    this.#guarding.failed(failed.place, this.#toNextSync(failed.place));
+    this.#guarded.failed(failed.place, this.#toNextSync(failed.place));
   }
 
   /** @returns the place of the last entry that is skipped; `failed`, the place of the one that failed, where none is */
@@ -349,7 +349,7 @@ export class Outcomes implements ServerMessages {
       this.#state.names.transactionEnded();
     }
     if (this.#state.mode === 'copy_failed') this.#state.mode = 'ready';
-    this.#guarding.ready();
+    this.#guarded.ready();
     this.#ended.push(status);
   }
 }

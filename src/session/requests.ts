@@ -22,7 +22,7 @@ import { ProtocolViolation } from '../protocol/violation.js';
 import { unknownType } from './client-stream.js';
 import type { ClientMessages, Handled } from './client-stream.js';
 import type { CopyIn } from './copy-in.js';
-import type { Guarding } from './guarding.js';
+import type { GuardedRequests } from './guarded-requests.js';
 import {
   isTooLong,
   MEANINGS_LIMIT,
@@ -49,7 +49,7 @@ export interface NoticeSink {
 export class Requests implements ClientMessages {
   readonly #state: ConversationState;
   readonly #copyIn: CopyIn;
-  readonly #guarding: Guarding;
+  readonly #guarded: GuardedRequests;
   readonly #gate: StatementGate;
   readonly #notices: NoticeSink;
   /** Prepared statements and portals that the session may hold. */
@@ -60,14 +60,14 @@ export class Requests implements ClientMessages {
   constructor(
     state: ConversationState,
     copyIn: CopyIn,
-    guarding: Guarding,
+    guarded: GuardedRequests,
     gate: StatementGate,
     notices: NoticeSink,
     namesLimit: number,
   ) {
     this.#state = state;
     this.#copyIn = copyIn;
-    this.#guarding = guarding;
+    this.#guarded = guarded;
     this.#gate = gate;
     this.#notices = notices;
     this.#namesLimit = namesLimit;
@@ -88,7 +88,7 @@ export class Requests implements ClientMessages {
   }
 
   message(type: number, bytes: Buffer, start: number, end: number): Handled {
-    if (this.#guarding.atHand.takeDone()) return 'discard';
+    if (this.#guarded.atHand.takeDone()) return 'discard';
     const action = this.#action(type);
     switch (action) {
       case 'query':
@@ -108,8 +108,8 @@ export class Requests implements ClientMessages {
       case 'close': {
         const { target, name } = decodeTarget('Close', bytes, start, end);
         if (isTooLong(name)) return this.refuseMessage(tooLong(name));
-        if (target === 'statement') this.#guarding.statementChanged(name);
-        else this.#guarding.portalClosed(name);
+        if (target === 'statement') this.#guarded.statementChanged(name);
+        else this.#guarded.portalClosed(name);
         this.#state.replies.push(
           reply('close', {
             changes: [{ kind: target === 'statement' ? 'drop_statement' : 'drop_portal', name }],
@@ -122,14 +122,14 @@ export class Requests implements ClientMessages {
         this.#state.mode = 'ready';
         this.#state.executed = 0;
         this.#state.names.synced();
-        this.#guarding.groupEnded();
+        this.#guarded.groupEnded();
         this.#state.replies.push(reply('sync'));
         return 'forward';
       case 'function_call':
         return this.#functionCall();
       case 'sync_in_copy': {
         decodeEmpty('Sync', start, end);
-        if (this.#guarding.dropsSync) return 'discard';
+        if (this.#guarded.dropsSync) return 'discard';
         const item = reply('sync');
         item.optional = true;
         this.#state.names.synced();
@@ -144,12 +144,12 @@ export class Requests implements ClientMessages {
         else decodeEmpty('CopyDone', start, end);
         this.#copyIn.passed();
         if (type === FRONTEND.CopyDone && this.#state.mode === 'copying') {
-          const counted = this.#guarding.copyDone(bytes.subarray(start - 5, end));
+          const counted = this.#guarded.copyDone(bytes.subarray(start - 5, end));
           if (counted !== null) {
             this.replacement = counted;
             return 'begin';
           }
-        } else if (this.#state.mode === 'copying' && this.#guarding.copyGivenUp()) {
+        } else if (this.#state.mode === 'copying' && this.#guarded.copyGivenUp()) {
           return this.#begun(Buffer.from(bytes.subarray(start - 5, end)));
         }
         if (this.#state.mode === 'copying') this.#state.mode = 'ready';
@@ -161,7 +161,7 @@ export class Requests implements ClientMessages {
       case 'discard_end':
         if (type === FRONTEND.CopyFail) decodeCopyFail(bytes, start, end);
         else decodeEmpty('CopyDone', start, end);
-        if (this.#guarding.copyGivenUp()) return 'wait';
+        if (this.#guarded.copyGivenUp()) return 'wait';
         this.#state.mode = 'ready';
         return 'discard';
       case 'terminate':
@@ -195,10 +195,10 @@ export class Requests implements ClientMessages {
         }
         for (const { changes } of answer.statements)
           for (const change of changes) this.#request(change, 'simple');
-        this.#guarding.groupEnded();
+        this.#guarded.groupEnded();
         if (answer.notice !== null) this.#notices.notify(answer.notice);
         if (answer.kind === 'carry') {
-          const begun = this.#guarding.query(answer.statements);
+          const begun = this.#guarded.query(answer.statements);
           this.#state.executed = 0;
           return this.#begun(begun);
         }
@@ -241,7 +241,7 @@ export class Requests implements ClientMessages {
       return this.refuseMessage(namesRefusal(this.#state.names));
     if (answer.kind === 'pass') {
       const keep = answer.again === true;
-      this.#guarding.bound(portal, statement, keep ? bytes.subarray(start - 5, end) : null);
+      this.#guarded.bound(portal, statement, keep ? bytes.subarray(start - 5, end) : null);
     }
     return this.#answered('bind', answer, (meaning) => ({
       kind: 'define_portal',
@@ -265,14 +265,14 @@ export class Requests implements ClientMessages {
       const { guard, execution, changes, notice } = answer;
       for (const change of changes) this.#request(change, 'extended');
       const message = bytes.subarray(start - 5, end);
-      const begun = this.#guarding.execute(portal, message, { guard, execution, changes });
+      const begun = this.#guarded.execute(portal, message, { guard, execution, changes });
       this.#state.executed += 1;
       if (notice !== null) this.#notices.notify(notice);
       return this.#begun(begun);
     }
-    const ended = answer.kind === 'wait' && answer.people === true ? this.#guarding.letGo(portal) : null;
+    const ended = answer.kind === 'wait' && answer.people === true ? this.#guarded.letGo(portal) : null;
     if (ended !== null) return this.#begun(ended);
-    const again = answer.kind === 'pass' ? this.#guarding.takeRebind() : null;
+    const again = answer.kind === 'pass' ? this.#guarded.takeRebind() : null;
     const handled = this.#answered('execute', answer, null);
     if (again === null) return handled;
     this.replacement = Buffer.concat([again, bytes.subarray(start - 5, end)]);
@@ -286,9 +286,9 @@ export class Requests implements ClientMessages {
   }
 
   #request(change: NameChange<Meaning>, by: 'simple' | 'extended'): void {
-    if (change.kind === 'drop_all_statements') this.#guarding.statementChanged(null);
+    if (change.kind === 'drop_all_statements') this.#guarded.statementChanged(null);
     else if (change.kind === 'define_statement' || change.kind === 'drop_statement')
-      this.#guarding.statementChanged(change.name);
+      this.#guarded.statementChanged(change.name);
     this.#state.names.request(change, by);
   }
 
