@@ -153,13 +153,29 @@ describe('the truth table of measured impact', () => {
     ground = await startImpact('impact_table', limitPolicy('action: deny, statement: 5'));
     // As a server has it that was in use for a while; the statistics of what has just been inserted may be under way.
     await ground.rows('ANALYZE');
-    sessions = { through: await ground.login('through'), direct: await ground.login('direct') };
+    await begin();
     version = Math.trunc(Number(await ground.rows('SHOW server_version_num')) / 10_000);
   });
 
   afterAll(async () => {
     await ground.close();
   });
+
+  async function begin(): Promise<void> {
+    sessions = { through: await ground.login('through'), direct: await ground.login('direct') };
+  }
+
+  /** Makes the server's estimates those of the rows as they are. Before version 15 sessions report late what they have changed, at their end at the latest. */
+  async function estimatesAsTheyAre(): Promise<void> {
+    if (version < 15) {
+      for (const client of Object.values(sessions)) client.close();
+      const left = `SELECT count(*) FROM pg_stat_activity WHERE usename = '${ground.user.name}'`;
+      while ((await ground.rows(left)) !== '0');
+      await begin();
+      await ground.reset();
+    }
+    await ground.rows('ANALYZE plain');
+  }
 
   const PROTOCOLS = { simple, extended } as const;
 
@@ -190,7 +206,7 @@ describe('the truth table of measured impact', () => {
         test(`${kind.name}, ${protocol}, ${where}, over the limit`, async ({ skip }) => {
           if (kind.since !== undefined && version < kind.since) skip(`needs PostgreSQL ${kind.since}`);
           await ground.reset();
-          if (kind.estimated === true) await ground.rows('ANALYZE plain');
+          if (kind.estimated === true) await estimatesAsTheyAre();
           const before = await ground.data();
           await ground.outcomes();
           const client = sessions.through;
