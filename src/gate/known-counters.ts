@@ -7,6 +7,7 @@
  * only charge a statement with rows of another; too much would hide rows.
  */
 import type { Counters, Reading } from '../impact/counts.js';
+import type { Ending } from '../session/ports.js';
 import type { StatementFacts } from '../sql/facts.js';
 import type { TransactionState } from './waits.js';
 
@@ -71,6 +72,14 @@ export class KnownCounters {
   /** The counters were read, behind what was counted. */
   read(reading: Reading<Counters>, { idles }: Standing): void {
     this.#known = { reading, at: this.#clock(), idles };
+  }
+
+  /**
+   * An execution ended that was not counted, or one that was to be and failed: what it did until then is in no reading.
+   * Of a string all statements have passed before the first of them ran, so that one may have been read in between.
+   */
+  ended(operation: string, { sqlstate }: Ending): void {
+    if (sqlstate !== null || !LEAVES_COUNTERS.has(operation)) this.#known = null;
   }
 
   /** A statement runs that is not counted. @param facts null: it could not be read */

@@ -285,6 +285,7 @@ export class SessionImpact {
 
   /** An execution that is not counted ended, or one that is counted failed. */
   ended(operation: string, ending: Ending): void {
+    this.#counters.ended(operation, ending);
     this.#transaction.ended(operation, ending);
   }
 
