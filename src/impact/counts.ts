@@ -34,6 +34,8 @@ export interface CountedTable extends Counters {
   readonly temporary: boolean;
   /** About how many rows it had, by the server's statistics; null where those know nothing. */
   readonly rows: number | null;
+  /** As many rows as its file has room for, where `rows` is null; null: not even that is known. */
+  readonly atMost: number | null;
   /** Bytes of its file, where the transaction itself may have made that: such a file is emptied in place. null: it has not, or nobody asked. */
   readonly bytes: number | null;
   /** Somebody's own trigger on it may run as late as at COMMIT (CREATE CONSTRAINT TRIGGER … DEFERRABLE). */
@@ -73,13 +75,15 @@ const COUNTERS = 'c.oid, c.inserted, c.updated, c.deleted, c.relfilenode';
 
 /**
  * What tableOf() takes besides. An estimate of 0 rows is one only of a table that has not grown since it was analysed:
- * servers before version 14 say 0 of tables that never were. The bytes that no estimate was made of come as a number.
+ * servers before version 14 say 0 of tables that never were. The bytes that no estimate was made of come as a number; -1
+ * where they say nothing, since the table's access method is not PostgreSQL's own (heap, whose oid is fixed).
  * The schema's name comes quoted where SQL needs that: the type knows it without a look-up that would have to be made
  * ready each time.
  */
 const DETAILS = `c.relnamespace::pg_catalog.regnamespace::pg_catalog.text, c.relname, c.relpersistence,
   c.reltuples, pg_catalog.pg_stat_get_live_tuples(c.oid),
   CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 0 THEN NULL
+    WHEN c.relam OPERATOR(pg_catalog.<>) 2::pg_catalog.oid THEN -1
     WHEN c.reltuples OPERATOR(pg_catalog.<) 0 THEN pg_catalog.pg_relation_size(c.oid)
     ELSE GREATEST(0, pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.-)
       (c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8)) END`;
@@ -109,7 +113,7 @@ const DEFERRED = `(SELECT pg_catalog.json_agg(g.tgrelid) FROM pg_catalog.pg_trig
 /** @param more further columns */
 const tables = (
   more = '',
-): string => `FROM (SELECT ${more}c.oid, c.relnamespace, c.relname, c.relpersistence, c.reltuples, c.relpages, c.relfilenode,
+): string => `FROM (SELECT ${more}c.oid, c.relnamespace, c.relname, c.relpersistence, c.reltuples, c.relpages, c.relam, c.relfilenode,
     pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
     pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated,
     pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
@@ -249,16 +253,23 @@ function tableOf(values: readonly unknown[], deferred: ReadonlySet<unknown>): Co
     schema: unquoted(word(schema)),
     name: word(name),
     temporary: word(persistence) === 't',
-    rows: rowsOf(Number(analysed), Number(live), unseen),
+    ...sizeOf(Number(analysed), Number(live), unseen),
     bytes: bytes === null ? null : count(bytes),
     deferred: deferred.has(oid),
   };
 }
 
-/** Of a table that nobody has analysed and that is not empty, nothing is known: it has bytes that no estimate was made of. */
-function rowsOf(analysed: number, live: number, unseen: unknown): number | null {
-  if (analysed > 0 || live > 0) return Math.round(Math.max(analysed, live));
-  return unseen === 0 ? 0 : null;
+/** What a row of a heap takes at least: its header and the pointer to it (PostgreSQL documentation, "Database Page Layout"). */
+const ROW_BYTES = 23 + 1 + 4;
+
+/** Of a table that nobody has analysed and that is not empty, only what it has room for is known: it has bytes that no estimate was made of. */
+function sizeOf(analysed: number, live: number, unseen: unknown): Pick<CountedTable, 'rows' | 'atMost'> {
+  if (analysed > 0 || live > 0) return { rows: Math.round(Math.max(analysed, live)), atMost: null };
+  if (unseen === 0) return { rows: 0, atMost: null };
+  return {
+    rows: null,
+    atMost: typeof unseen === 'number' && unseen > 0 ? Math.floor(unseen / ROW_BYTES) : null,
+  };
 }
 
 /** A name as quote_identifier has written it. */

@@ -21,6 +21,8 @@ export interface TableImpact {
   readonly rows: number | null;
   /** It was truncated or dropped, and how many rows that were is the server's estimate; null: not even that is known. */
   readonly emptied: boolean;
+  /** Where it was emptied and `rows` is null: as many rows as it had room for. */
+  readonly atMost?: number;
 }
 
 export type Impact = readonly TableImpact[];
@@ -101,8 +103,9 @@ function ofTable(before: Counters | null, after: CountedTable): TableImpact | nu
   return { schema, name, inserted, updated, deleted, rows, emptied: false };
 }
 
-function emptied({ schema, name, rows }: CountedTable): TableImpact {
-  return { schema, name, inserted: 0, updated: 0, deleted: rows ?? 0, rows, emptied: true };
+function emptied({ schema, name, rows, atMost }: CountedTable): TableImpact {
+  const known = { schema, name, inserted: 0, updated: 0, deleted: rows ?? 0, rows, emptied: true };
+  return atMost === null ? known : { ...known, atMost };
 }
 
 /** Rows of which the server's counters know nothing. The tag does not tell what was done to them. */
@@ -174,6 +177,9 @@ export function sum(a: Impact, b: Impact): Impact {
             deleted: known.deleted + table.deleted,
             rows: known.rows ?? table.rows,
             emptied: known.emptied || table.emptied,
+            ...(known.atMost === undefined && table.atMost === undefined
+              ? {}
+              : { atMost: (known.atMost ?? 0) + (table.atMost ?? 0) }),
           },
     );
   }

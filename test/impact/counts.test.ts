@@ -182,6 +182,20 @@ describe('two readings', () => {
     const after = [table('a', [2, 0, 0], { file: '9' }), table('c', [0, 0, 0])];
     expect(difference(before, after, SILENT, 'all')).toEqual([
       { schema: 'public', name: 'a', inserted: 2, updated: 0, deleted: 10, rows: 10, emptied: true },
+      {
+        schema: 'public',
+        name: 'b',
+        inserted: 0,
+        updated: 0,
+        deleted: 0,
+        rows: null,
+        emptied: true,
+        atMost: 292,
+      },
+    ]);
+    // Of what is no heap, its size says nothing.
+    const columns = [table('b', [0, 0, 0], { rows: -1, size: -1 })];
+    expect(difference(columns, [], SILENT, 'all')).toEqual([
       { schema: 'public', name: 'b', inserted: 0, updated: 0, deleted: 0, rows: null, emptied: true },
     ]);
   });

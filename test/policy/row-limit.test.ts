@@ -90,6 +90,25 @@ describe('row-limit', () => {
     );
   });
 
+  it('counts as many rows as an emptied table had room for, where that is all that is known', () => {
+    const small = table('a', { emptied: true, rows: null, atMost: 292 });
+    expect(messages({ statement: 300 }, [small])).toEqual([]);
+    expect(messages({ statement: 300 }, [small, table('b', { deleted: 9 })])).toEqual([
+      'DELETE on "a" would change up to 301 rows, with everything that follows from it; role "app" may change 300 in one statement.',
+    ]);
+    expect(messages({ statement: 300, table_percent: 99 }, [small])[0]).toContain('100 % of the rows of "a"');
+    const [match] = judgeImpact(limited({ statement: 1 }), {
+      subject: () => 'TRUNCATE on "a"',
+      role: 'app',
+      statement: [{ ...small, inserted: 1 }],
+      transaction: [],
+    });
+    expect(match).toMatchObject({
+      detail: 'Counted: "a": emptied, how many rows is not known (292 rows at most), 1 inserted.',
+      hint: 'The server does not know how many rows there are; ANALYZE "public"."a" tells it. If all of them are meant, ask for a role that may change more.',
+    });
+  });
+
   it('lists tables in the detail', () => {
     const [match] = judgeImpact(limited({ statement: 1 }), {
       subject: () => 'DELETE on "a"',

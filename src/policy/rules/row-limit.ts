@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { changed, total } from '../../impact/impact.js';
+import { total } from '../../impact/impact.js';
 import type { Impact, TableImpact } from '../../impact/impact.js';
 import { tablePatternMatches, tablePatterns } from '../glob.js';
 import type { TablePattern } from '../glob.js';
@@ -102,7 +102,7 @@ const OR_ANOTHER_ROLE = 'ask for a role that may change more.';
 
 /** What helps, by what was done. */
 function hintFor(impact: Impact): string {
-  const sizeless = impact.filter(unknown).map(sqlName);
+  const sizeless = impact.filter(isSizeless).map(sqlName);
   if (sizeless.length > 0)
     return `The server does not know how many rows there are; ANALYZE ${sizeless.slice(0, 5).join(', ')}${sizeless.length > 5 ? ' and the others' : ''} tells it. If all of them are meant, ${OR_ANOTHER_ROLE}`;
   if (impact.every(({ emptied }) => emptied)) return `If all of these rows are meant, ${OR_ANOTHER_ROLE}`;
@@ -118,10 +118,10 @@ function tooMany(
   most: number | undefined,
   table: TableImpact | null,
 ): string | null {
-  const count = total(impact);
-  if (most === undefined || (count <= most && !impact.some(unknown))) return null;
+  const { count, unknown, words } = amountOf(impact);
+  if (most === undefined || (count <= most && !unknown)) return null;
   const of = table === null ? '' : ` of ${named(table)}`;
-  return `${subject()} would change ${inNumbers(count, impact.some(unknown))}${of}, with everything that follows from it; role "${role}" may change ${most.toLocaleString('en-US')}${of} in one statement.`;
+  return `${subject()} would change ${words()}${of}, with everything that follows from it; role "${role}" may change ${most.toLocaleString('en-US')}${of} in one statement.`;
 }
 
 function tooManyInAll(
@@ -130,10 +130,10 @@ function tooManyInAll(
   most: number | undefined,
   table: TableImpact | null,
 ): string | null {
-  const count = total(impact);
-  if (most === undefined || (count <= most && !impact.some(unknown))) return null;
+  const { count, unknown, words } = amountOf(impact);
+  if (most === undefined || (count <= most && !unknown)) return null;
   const of = table === null ? '' : ` of ${named(table)}`;
-  return `With this statement its transaction would change ${inNumbers(count, impact.some(unknown))}${of}; role "${role}" may change ${most.toLocaleString('en-US')}${of} in one transaction.`;
+  return `With this statement its transaction would change ${words()}${of}; role "${role}" may change ${most.toLocaleString('en-US')}${of} in one transaction.`;
 }
 
 function tooLargeAShare(
@@ -143,7 +143,7 @@ function tooLargeAShare(
   most: number | undefined,
 ): string | null {
   const gone = table.updated + table.deleted;
-  if (most === undefined || (gone === 0 && !unknown(table))) return null;
+  if (most === undefined || (gone === 0 && !isSizeless(table))) return null;
   // Of a table of which nothing is known it may be all.
   const share = table.rows === null || table.rows === 0 ? 100 : Math.min(100, (gone / table.rows) * 100);
   if (share <= most) return null;
@@ -152,7 +152,22 @@ function tooLargeAShare(
   return `${subject()} would change ${rounded.toString()} % of the rows of ${named(table)}${about}; role "${role}" may change ${most.toString()} % of a table in one statement.`;
 }
 
-/** A table was emptied whose number of rows nobody knows. */
-function unknown(table: TableImpact): boolean {
-  return table.emptied && table.rows === null && changed(table) === 0;
+/** A table was emptied, and how many rows it had is not known. */
+function isSizeless({ emptied, rows }: TableImpact): boolean {
+  return emptied && rows === null;
+}
+
+/** Rows of these tables. Of one whose number of rows is not known, as many as it had room for; `unknown`: not even that is known of one. */
+function amountOf(impact: Impact): {
+  readonly count: number;
+  readonly unknown: boolean;
+  readonly words: () => string;
+} {
+  const counted = total(impact);
+  const sizeless = impact.filter(isSizeless);
+  if (sizeless.length === 0) return { count: counted, unknown: false, words: () => inNumbers(counted) };
+  if (sizeless.some(({ atMost }) => atMost === undefined))
+    return { count: counted, unknown: true, words: () => inNumbers(counted, true) };
+  const most = sizeless.reduce((sum, { atMost }) => sum + (atMost ?? 0), counted);
+  return { count: most, unknown: false, words: () => `up to ${inNumbers(most)}` };
 }
