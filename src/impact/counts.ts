@@ -75,7 +75,7 @@ const COUNTERS = 'c.oid, c.inserted, c.updated, c.deleted, c.relfilenode';
 
 /**
  * What tableOf() takes besides. An estimate of 0 rows is one only of a table that has not grown since it was analysed:
- * servers before version 14 say 0 of tables that never were. The bytes that no estimate was made of come as a number; -1
+ * servers before version 14 say 0 of tables that never were. Of one that has grown, or never was, its bytes come as a number; -1
  * where they say nothing, since the table's access method is not PostgreSQL's own (heap, whose oid is fixed).
  * The schema's name comes quoted where SQL needs that: the type knows it without a look-up that would have to be made
  * ready each time.
@@ -85,8 +85,9 @@ const DETAILS = `c.relnamespace::pg_catalog.regnamespace::pg_catalog.text, c.rel
   CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 0 THEN NULL
     WHEN c.relam OPERATOR(pg_catalog.<>) 2::pg_catalog.oid THEN -1
     WHEN c.reltuples OPERATOR(pg_catalog.<) 0 THEN pg_catalog.pg_relation_size(c.oid)
-    ELSE GREATEST(0, pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.-)
-      (c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8)) END`;
+    WHEN pg_catalog.pg_relation_size(c.oid) OPERATOR(pg_catalog.<=)
+      (c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8) THEN 0
+    ELSE pg_catalog.pg_relation_size(c.oid) END`;
 
 /**
  * What tableOf() takes but for `changed`. TRUNCATE empties a file that its own transaction has made (by ALTER
@@ -109,8 +110,8 @@ const DEFERRED = `(SELECT pg_catalog.json_agg(g.tgrelid) FROM pg_catalog.pg_trig
 /**
  * Each counter is read once: functions that are volatile stay in the sub-select.
  * FirstNormalObjectId (access/transam.h): what has a smaller oid came with the server. An index finds the others.
+ * @param more further columns
  */
-/** @param more further columns */
 const tables = (
   more = '',
 ): string => `FROM (SELECT ${more}c.oid, c.relnamespace, c.relname, c.relpersistence, c.reltuples, c.relpages, c.relam, c.relfilenode,
@@ -142,17 +143,21 @@ function brief(which: string): string {
 ${tables()}`;
 }
 
-/** The tables that `which` lists, in detail. @param more further columns */
-function detailed(which: string, more: string, columns = `${COUNTERS}, ${DETAILS}`, from = tables()): string {
+/**
+ * The tables that `which` lists, in detail.
+ * @param more further columns
+ * @param sizes with the sizes of files that the transaction itself may have made
+ */
+function detailed(which: string, more: string, sizes = false): string {
   return `SELECT t.tracking, t.transaction, t.files, t.count, t.catalog, t.tables, ${DEFERRED}${more}
-FROM (SELECT ${list(columns, which)},
+FROM (SELECT ${list(`${COUNTERS}, ${DETAILS}${sizes ? `, ${SIZE}` : ''}`, which)},
   pg_catalog.array_agg(c.oid)${which} AS oids
-${from}) AS t`;
+${tables(sizes ? 'c.xmin, ' : '')}) AS t`;
 }
 
-/** With the sizes of files that the transaction itself may have made. Both before and behind a statement. */
+/** The same, with the sizes, before a statement and behind it. */
 function sized(which: string, more: string): CountSql {
-  const sql = detailed(which, more, `${COUNTERS}, ${DETAILS}, ${SIZE}`, tables('c.xmin, '));
+  const sql = detailed(which, more, true);
   return { before: sql, after: sql };
 }
 

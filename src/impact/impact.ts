@@ -171,19 +171,32 @@ export function sum(a: Impact, b: Impact): Impact {
       known === undefined
         ? table
         : {
-            ...known,
+            schema: known.schema,
+            name: known.name,
             inserted: known.inserted + table.inserted,
             updated: known.updated + table.updated,
             deleted: known.deleted + table.deleted,
-            rows: known.rows ?? table.rows,
             emptied: known.emptied || table.emptied,
-            ...(known.atMost === undefined && table.atMost === undefined
-              ? {}
-              : { atMost: (known.atMost ?? 0) + (table.atMost ?? 0) }),
+            ...sizeOfBoth(known, table),
           },
     );
   }
   return [...tables.values()].sort(largestFirst);
+}
+
+/** What is not known of one of them is not known of both, whatever the other says. */
+function sizeOfBoth(a: TableImpact, b: TableImpact): Pick<TableImpact, 'rows' | 'atMost'> {
+  const sizeless = [a, b].filter(isSizeless);
+  if (sizeless.length === 0) return { rows: a.rows ?? b.rows };
+  const bounds = sizeless.flatMap(({ atMost }) => atMost ?? []);
+  return bounds.length < sizeless.length
+    ? { rows: null }
+    : { rows: null, atMost: bounds.reduce((sum, bound) => sum + bound, 0) };
+}
+
+/** It was emptied, and how many rows it had is not known. */
+export function isSizeless({ emptied, rows }: TableImpact): boolean {
+  return emptied && rows === null;
 }
 
 function keyOf({ schema, name }: TableImpact): string {

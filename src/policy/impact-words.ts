@@ -1,4 +1,5 @@
 /** Measured impact in words for people. */
+import { isSizeless } from '../impact/impact.js';
 import type { Impact, TableImpact } from '../impact/impact.js';
 import { listed, named } from './words.js';
 
@@ -20,10 +21,10 @@ export function ofTables(impact: Impact): string {
 }
 
 function ofTable(table: TableImpact): string {
-  const { inserted, updated, deleted, emptied, rows, atMost } = table;
+  const { inserted, updated, deleted, rows, atMost } = table;
   const room = atMost === undefined ? '' : ` (${inNumbers(atMost)} at most)`;
   const parts = [
-    emptied && rows === null ? `emptied, how many rows is not known${room}` : '',
+    isSizeless(table) ? `emptied, how many rows is not known${room}` : '',
     deleted > 0 ? `${deleted.toLocaleString('en-US')} deleted${share(deleted, rows)}` : '',
     updated > 0 ? `${updated.toLocaleString('en-US')} updated${share(updated, rows)}` : '',
     inserted > 0 ? `${inserted.toLocaleString('en-US')} inserted` : '',

@@ -227,3 +227,23 @@ it('adds up table by table, the largest first', () => {
     { name: 'b', updated: 2 },
   ]);
 });
+
+it('of a table that was emptied twice, what was not known of it once stays unknown', () => {
+  const emptied = (rows: number | null, atMost?: number): Impact => [
+    {
+      schema: 'public',
+      name: 'a',
+      inserted: 0,
+      updated: 0,
+      deleted: rows ?? 0,
+      rows,
+      emptied: true,
+      ...(atMost === undefined ? {} : { atMost }),
+    },
+  ];
+  expect(sum(emptied(null, 292), emptied(0))).toEqual(emptied(null, 292));
+  expect(sum(emptied(0), emptied(null, 292))).toEqual(emptied(null, 292));
+  expect(sum(emptied(null, 292), emptied(null, 584))).toEqual(emptied(null, 876));
+  expect(sum(emptied(null, 292), emptied(null))).toEqual(emptied(null));
+  expect(sum(emptied(null), emptied(5))[0]).toMatchObject({ deleted: 5, rows: null });
+});

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { total } from '../../impact/impact.js';
+import { isSizeless, total } from '../../impact/impact.js';
 import type { Impact, TableImpact } from '../../impact/impact.js';
 import { tablePatternMatches, tablePatterns } from '../glob.js';
 import type { TablePattern } from '../glob.js';
@@ -150,11 +150,6 @@ function tooLargeAShare(
   const rounded = share >= 10 ? Math.round(share) : Number(share.toPrecision(2));
   const about = table.rows === null ? ' (how many rows it has is not known)' : '';
   return `${subject()} would change ${rounded.toString()} % of the rows of ${named(table)}${about}; role "${role}" may change ${most.toString()} % of a table in one statement.`;
-}
-
-/** A table was emptied, and how many rows it had is not known. */
-function isSizeless({ emptied, rows }: TableImpact): boolean {
-  return emptied && rows === null;
 }
 
 /** Rows of these tables. Of one whose number of rows is not known, as many as it had room for; `unknown`: not even that is known of one. */
