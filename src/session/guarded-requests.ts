@@ -17,7 +17,8 @@ import { CountedExecution } from './counted-execution.js';
 import type { MessageAtHand } from './message-at-hand.js';
 import { CARRIED_EXECUTE, carry, endCarrying } from './own-messages.js';
 import type { Batch } from './own-messages.js';
-import type { BeforeAnswer, CarriedStatement, Execution, Guard } from './ports.js';
+import type { NameChange } from './names.js';
+import type { BeforeAnswer, CarriedStatement, Execution, Guard, Meaning } from './ports.js';
 import { reply } from './replies.js';
 import type { Reply } from './replies.js';
 import type { ConversationState } from './state.js';
@@ -60,6 +61,13 @@ export class GuardedRequests {
     this.#way.binds.statementChanged(name);
   }
 
+  /** As far as it is a statement's. */
+  nameChanged(change: NameChange<Meaning>): void {
+    if (change.kind === 'drop_all_statements') this.statementChanged(null);
+    else if (change.kind === 'define_statement' || change.kind === 'drop_statement')
+      this.statementChanged(change.name);
+  }
+
   portalClosed(name: string): void {
     this.#way.binds.portalClosed(name);
   }
@@ -86,6 +94,7 @@ export class GuardedRequests {
 
   /** An Execute, `message`, is sent among what counts its effect. @returns the bytes to send in its place */
   execute(portal: string, message: Buffer, guarded: Guarded): Buffer {
+    this.#way.begins();
     const kept = Buffer.from(message);
     // What a pipeline has run before, without a Sync, could not be told from it.
     const first = this.#state.executed === 0;
@@ -99,7 +108,6 @@ export class GuardedRequests {
     const portals = inBlock ? [portal] : binds.all();
     const undoable = this.#mayBeUndone(guarded.guard) && first && binds.has(portal);
     const batch: Batch = { bytes: [], replies: [] };
-    if (guarded.guard.first === null) this.#way.from = this.#state.replies.places;
     binds.repeat(batch);
     return this.#run(batch, message, guarded, undoable ? portals : null);
   }
@@ -111,8 +119,6 @@ export class GuardedRequests {
     { guard, execution, changes }: Guarded,
     portals: readonly string[] | null,
   ): Buffer {
-    this.#way.used = true;
-    this.atHand.wait();
     const current = new CountedExecution(guard, execution, portals, this.#state.status === 'T');
     this.#way.current = current;
     current.begin(batch, this.#way.prepared);
@@ -187,9 +193,7 @@ export class GuardedRequests {
   carryOn(carried: CarriedString): Buffer {
     const batch: Batch = { bytes: [], replies: [] };
     const next = carried.carryOn(batch, (change) => {
-      if (change.kind === 'drop_all_statements') this.statementChanged(null);
-      else if (change.kind === 'define_statement' || change.kind === 'drop_statement')
-        this.statementChanged(change.name);
+      this.nameChanged(change);
     });
     if (next !== null) {
       const { statement, guard } = next;
@@ -219,7 +223,6 @@ export class GuardedRequests {
   /** What begins an execution, behind what is asked before it. @returns the bytes to send now */
   #afterAsking({ guard: { first }, execution, changes }: Guarded, start: () => Buffer): Buffer {
     if (first === null) return start();
-    this.#way.begins();
     this.#way.prelude = { execution, changes, start };
     return this.#way.ask(first, (answer) => {
       this.#mayBegin(answer);

@@ -286,9 +286,7 @@ export class Requests implements ClientMessages {
   }
 
   #request(change: NameChange<Meaning>, by: 'simple' | 'extended'): void {
-    if (change.kind === 'drop_all_statements') this.#guarded.statementChanged(null);
-    else if (change.kind === 'define_statement' || change.kind === 'drop_statement')
-      this.#guarded.statementChanged(change.name);
+    this.#guarded.nameChanged(change);
     this.#state.names.request(change, by);
   }
 

@@ -67,7 +67,7 @@ export class UnderWay {
   begins(): void {
     this.used = true;
     this.atHand.wait();
-    if (this.carried === null) this.from = this.#state.replies.places;
+    this.from = this.#state.replies.places;
   }
 
   /** Takes a place in the order of requests for what is in a batch. @returns its bytes */

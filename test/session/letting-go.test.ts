@@ -15,6 +15,18 @@ const MADE = `
       < ParseComplete
       < BindComplete`;
 
+/** It waits, nothing is sent for that, and it runs. */
+const LEFT_AS_IT_IS = `
+      > Execute "p" 0
+      > Sync
+      ! resume
+      => Execute "p"
+      => Sync
+      <= CommandComplete "SELECT 1"
+      <= ReadyForQuery I
+      < CommandComplete "SELECT 1"
+      < ReadyForQuery I`;
+
 describe('an Execute that waits for people', () => {
   test('has its transaction ended, unseen, and its portal bound again when it runs', () => {
     transcript(`${MADE}
@@ -125,17 +137,7 @@ describe('an Execute that waits for people', () => {
       < BindComplete
       < CommandComplete "INSERT 0 1"
       < ParseComplete
-      < BindComplete
-      > Execute "p" 0
-      > Sync
-      ! resume
-      => Execute "p"
-      => Sync
-      <= CommandComplete "SELECT 1"
-      <= ReadyForQuery I
-      < CommandComplete "SELECT 1"
-      < ReadyForQuery I
-    `);
+      < BindComplete${LEFT_AS_IT_IS}`);
   });
 
   test('beside a portal that could not be bound again leaves the transaction as it is', () => {
@@ -157,17 +159,7 @@ describe('an Execute that waits for people', () => {
       < ParseComplete
       < BindComplete
       < ParseComplete
-      < BindComplete
-      > Execute "p" 0
-      > Sync
-      ! resume
-      => Execute "p"
-      => Sync
-      <= CommandComplete "SELECT 1"
-      <= ReadyForQuery I
-      < CommandComplete "SELECT 1"
-      < ReadyForQuery I
-    `);
+      < BindComplete${LEFT_AS_IT_IS}`);
   });
 
   test('whose end could not leave, since a record could not be written, is refused', () => {

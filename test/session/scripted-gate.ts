@@ -8,7 +8,8 @@
  * DENIED, waits for `! resume` where it says HELD, and does not count it any more where
  * it says FREE. ASK asks two questions before it runs, and refuses it where the answer is `no`; KEEP asks for the rows
  * of the second when it has been counted, refuses it when they are more than 100 bytes, waits for `! resume`, and asks a
- * last time. Of PEOPLE somebody decides: its Execute waits for `! resume`. A Query with a GUARD is carried. PREPARE, DEALLOCATE, DECLARE, CLOSE, EXECUTE and DISCARD mean what they say.
+ * last time. Of PEOPLE somebody decides: its Execute waits for `! resume`. A Query with a GUARD is carried. PREPARE,
+ * DEALLOCATE, DECLARE, CLOSE, EXECUTE and DISCARD mean what they say.
  */
 import type { Refusal } from '../../src/errors.js';
 import type { NameChange } from '../../src/session/names.js';
